@@ -1,0 +1,29 @@
+# The two commands of the README, and what developers use. Everything happens in .venv.
+PYTHON ?= python3
+MINUTES ?= 3
+BIN = .venv/bin
+STAMP = .venv/installed
+
+demo: $(STAMP)  ## train on the Python standard library's source, then let the model write code
+	$(BIN)/newleaf train --out runs/python --minutes $(MINUTES)
+	$(BIN)/newleaf generate runs/python "def " --echo --max-tokens 120
+	@echo; echo "The report: runs/python/report.html"
+
+test: $(STAMP)  ## everything that a change must pass
+	$(BIN)/python -m pytest -n 2
+
+check: $(STAMP)  ## format, lint, types, tests: the same for a person and for CI
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+campaign: $(STAMP)  ## the slow reliability campaigns, in full
+	$(BIN)/python -m pytest -m campaign -s
+
+$(STAMP): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+.PHONY: demo test check campaign

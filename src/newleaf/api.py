@@ -1,0 +1,118 @@
+"""Whole jobs for Python and the command line alike: `train`, `plan`, `load`, `evaluate`, `verify`.
+
+Arguments are checked and the run is locked before torch is imported: a mistake is answered at once.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from newleaf.jobs.view import View
+from newleaf.training.request import make_request, require_state
+
+if TYPE_CHECKING:
+    from newleaf.jobs.loaded import Model
+
+Paths = Sequence[str] | str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
+
+
+def train(
+    data: Paths = (),
+    *,
+    out: PathLike | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    tokens: int | None = None,
+    epochs: float | None = None,
+    val: PathLike | None = None,
+    column: str | None = None,
+    seed: int | None = None,
+    recipe: PathLike | None = None,
+    resume: bool = False,
+    extend: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    view: View | None = None,
+    seconds_before: float = 0.0,
+) -> dict[str, Any]:
+    """Train a GPT on text and return the figures of summary.json.
+
+    `data`: files, folders, globs or "-"; none means the source of the Python standard library. One of `minutes` (10 if none is
+    given), `steps`, `tokens`, `epochs` is the budget. `settings`: {"model.width": 256, …}. `seconds_before`: of the budget, what was
+    spent before this call. Errors are newleaf.errors.NewleafError; an interruption is saved and raises Interrupted.
+    """
+    budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
+    request = make_request(
+        data,
+        out=out,
+        budget=budget,
+        val=val,
+        column=column,
+        seed=seed,
+        recipe=recipe,
+        settings=settings or {},
+        resume=resume,
+        extend=extend,
+    )
+    run, listener = request.run, view or View()
+    run.require_ours()
+    with run.writing():
+        finished = require_state(request)
+        if finished is not None:
+            listener.event(f"{run.path} is finished: {finished['val_bpb']:.4f} bits per byte after {finished['steps']:,} steps")
+            return finished
+        from newleaf.jobs.pretrain import pretrain
+
+        return pretrain(request, listener, seconds_before)
+
+
+def load(model: PathLike) -> "Model":
+    """A run directory as a model: `.generate(prompt)`, `.logits(ids)`, `.tokenizer`. ModelError if it is missing or damaged."""
+    from newleaf.jobs.loaded import open_model
+
+    return open_model(model)
+
+
+def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) -> dict[str, Any]:
+    """Bits per byte of a model on text, or on the run's own held-out text where no `data` is given.
+
+    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}.
+    """
+    from newleaf.jobs.evaluate import bits_per_byte
+
+    return bits_per_byte(load(model), [data] if isinstance(data, str | os.PathLike) else list(data), column)
+
+
+def verify(path: PathLike) -> dict[str, Any]:
+    """Read every byte below a run, a checkpoint or a model: {ok, files: [{path, ok, reason}]}."""
+    from newleaf.jobs.verify import verify_path
+
+    return verify_path(path)
+
+
+def plan(
+    data: Paths = (),
+    *,
+    out: PathLike | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    tokens: int | None = None,
+    epochs: float | None = None,
+    val: PathLike | None = None,
+    column: str | None = None,
+    seed: int | None = None,
+    recipe: PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What `train` with the same arguments would do, without training. With `out` the plan is written there, for `train` to use.
+
+    Returns {parameters, vocab_size, context, width, depth, batch_tokens, epochs, precision, threads, seconds, peak_memory_bytes,
+    disk_bytes, val_bpb, val_bpb_low, val_bpb_high, reasons}.
+    """
+    from newleaf.jobs.foresee import foresee_run
+
+    budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
+    request = make_request(
+        data, out=out, budget=budget, val=val, column=column, seed=seed, recipe=recipe, settings=settings or {}, resume=False, extend=False
+    )
+    return foresee_run(request, write=out is not None)

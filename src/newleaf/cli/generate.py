@@ -1,0 +1,109 @@
+"""`newleaf generate`."""
+
+import json
+import sys
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from newleaf import api
+from newleaf.cli.console import printable
+from newleaf.cli.words import STDIN, Flag, Json
+from newleaf.runtime import Precision
+
+
+def generate(
+    model: str,
+    prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    *,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float | None = None,
+    greedy: Flag = False,
+    stop: Annotated[list[str] | None, Parameter(negative=(), allow_leading_hyphen=True)] = None,
+    seed: int = 0,
+    n: int = 1,
+    echo: Flag = False,
+    precision: Precision = "float32",
+    json_: Json = False,
+) -> None:
+    """Continue a prompt. The continuation is written on stdout as it comes.
+
+    Parameters
+    ----------
+    model
+        A run directory.
+    prompt
+        The text to go on from, as it is; none: the beginning of a new document; - reads it from stdin.
+    max_tokens
+        The most tokens to write (256).
+    temperature
+        Below 1 bolder in what is likely, above 1 more varied (0.8).
+    top_p
+        Draw from the fewest tokens that together have this probability (0.95).
+    top_k
+        Draw from this many of the most likely tokens.
+    min_p
+        Draw from tokens at least this share as likely as the most likely one.
+    repetition_penalty
+        Above 1 makes every token that the text already holds less likely.
+    greedy
+        Always the most likely token; turns the filters off.
+    stop
+        End before this text; may be given several times.
+    seed
+        Sample i draws with seed + i.
+    n
+        How many samples, separated by a line ---.
+    echo
+        Print the prompt first.
+    precision
+        Type of the matrix products: float32 or bf16.
+    json_
+        Print one JSON object on stdout.
+    """
+    opened = api.load(model)
+    text = sys.stdin.read() if prompt == STDIN else prompt
+    sampling = opened.sampling(
+        max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, repetition_penalty=repetition_penalty,
+        greedy=greedy or None, stop=tuple(stop) if stop else None, seed=seed, n=n,
+    )  # fmt: skip
+    if sampling.n == 1 and not json_:
+        show(text if echo else "")
+        for piece in opened.stream(text, sampling, precision):
+            show(piece)
+        print()
+        return
+    began = time.perf_counter()
+    samples = opened.samples(text, sampling, precision)
+    seconds = time.perf_counter() - began
+    if not json_:
+        print("\n---\n".join(safe((text if echo else "") + sample.text) for sample in samples))
+        return
+    rows = [{"text": sample.text, "ids": list(sample.ids), "stopped_by": sample.stopped_by} for sample in samples]
+    tokens = sum(len(sample.ids) for sample in samples)
+    ids = opened.engine(precision).prompt_ids(text)
+    found = {
+        "prompt": text,
+        "prompt_ids": ids,
+        "samples": rows,
+        "seconds": seconds,
+        "tokens_per_second": tokens / max(1e-9, seconds),
+        "seed": seed,
+    }
+    print(json.dumps(found, ensure_ascii=False))
+
+
+def show(piece: str) -> None:
+    """Write a piece at once."""
+    sys.stdout.write(safe(piece))
+    sys.stdout.flush()
+
+
+def safe(text: str) -> str:
+    """Into a terminal nothing that it would obey; into a file or a pipe exactly what the model wrote."""
+    return printable(text) if sys.stdout.isatty() else text

@@ -1,0 +1,112 @@
+"""The command line: finds the verb, and turns whatever goes wrong into one sentence and an exit code.
+
+Results on stdout, progress on stderr. Exit 0 done; 2 wrong before work began; 1 failed during it; 130 and 143 after a saved
+interruption. The last line on stderr is then the sentence; with --json also an object on stdout.
+"""
+
+import difflib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError, UnknownOptionError
+
+from newleaf.errors import Interrupted, NewleafError, UsageError
+from newleaf.version import __version__
+
+LATER = ("tune", "augment", "export", "serve", "explain", "data", "doctor")
+
+app = App(
+    name="newleaf",
+    help="Give it your text and your evening; it gives you your own GPT.",
+    version=__version__,
+    help_on_error=False,
+    result_action="return_value",
+)
+for verb, summary in {
+    "train": "Train a GPT on your text.",
+    "plan": "Show what train would do: size, time, memory, disk, expected quality.",
+    "generate": "Continue a prompt.",
+    "chat": "Talk with a model.",
+    "evaluate": "Measure a model on text, in bits per byte.",
+    "verify": "Check every byte of a run or a model.",
+}.items():
+    app.command(f"newleaf.cli.{verb}:{verb}", name=verb, help=summary)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command, from its words to its exit code."""
+    as_json = "--json" in arguments
+    try:
+        install_signals()
+        refuse_later(arguments)
+        app(["\0stdin" if word == "-" else word for word in arguments], exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        return 0
+    except NewleafError as error:
+        return report(error, as_json)
+    except CycloptsError as error:
+        return report(usage_error(error), as_json)
+    except KeyboardInterrupt:
+        return report(Interrupted("stopped before anything was to be saved", exit_code=130), as_json)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (whoever read our output has gone; let the interpreter end in peace)
+        return 1
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        failure = NewleafError(f"the system refused: {error.strerror or error}{place}", where=str(error.filename or ""))
+        failure.exit_code = 1
+        return report(failure, as_json)
+
+
+def report(error: NewleafError, as_json: bool) -> int:
+    """The sentence as the last line of stderr; with --json its parts on stdout."""
+    if as_json:
+        print(json.dumps({"error": error.as_json()}, ensure_ascii=False))
+    print(str(error), file=sys.stderr)
+    return error.exit_code
+
+
+def usage_error(error: CycloptsError) -> UsageError:
+    """The parser's complaint in our words, with the nearest name where there is one."""
+    if isinstance(error, UnknownOptionError) and error.token is not None:
+        return unknown_option(error.token.keyword or error.token.value)
+    message = " ".join(str(error).split()).replace('"', "'")
+    return UsageError(message, hint="see newleaf --help")
+
+
+def unknown_option(word: str) -> UsageError:
+    """An unknown flag, or an unknown setting in a group."""
+    from newleaf.settings import names, unknown_setting
+    from newleaf.training.settings import Recipe
+
+    name = word.lstrip("-").split("=")[0]
+    if "." in name:
+        return unknown_setting(name, names(Recipe))
+    flags = "out minutes steps tokens epochs val column from seed recipe resume extend json max-tokens temperature top-p top-k min-p "
+    flags += "repetition-penalty greedy stop n echo precision"
+    nearest = difflib.get_close_matches(name, flags.split(), n=1, cutoff=0.6)
+    return UsageError(
+        f"unknown option --{name}", where=f"--{name}", hint=f"did you mean --{nearest[0]}?" if nearest else "see newleaf --help"
+    )
+
+
+def refuse_later(arguments: Sequence[str]) -> None:
+    """Verbs that the design names and a later version brings."""
+    if arguments and arguments[0] in LATER:
+        raise UsageError(f"newleaf {arguments[0]} is not there yet in version {__version__}", hint="see newleaf --help for what is")
+
+
+def install_signals() -> None:
+    """Until training listens itself, TERM, HUP and USR1 end the command with a sentence instead of without one."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("stopped by a signal before training began, nothing was to be saved", exit_code=143)
+
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)

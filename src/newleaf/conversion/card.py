@@ -1,0 +1,202 @@
+"""README.md of a run: the model card. What the model is, what it learned from (counts, never the text), figures, limits, how to load.
+
+Written in English and in Chinese, each in its own words. Text from a person or a model is escaped, or fenced with more backticks
+than it holds.
+"""
+
+import json
+import re
+
+from newleaf.conversion.facts import RunFacts, number, shown, table
+from newleaf.conversion.wording import (
+    BASELINES,
+    SCRIPTS,
+    SETTINGS,
+    SHARE_THE_EXPORT,
+    Language,
+    Words,
+    amount,
+    count,
+    duration,
+    languages,
+    percent,
+    significant,
+    size,
+)
+
+MOST_SAMPLES = 3
+MOST_CHARACTERS = 600
+
+
+def card(facts: RunFacts) -> str:
+    """The card of one run, as Markdown with YAML front matter; the language of `facts` first."""
+    other: Language = "en" if facts.lang == "zh" else "zh"
+    parts = [front_matter(facts), f"# {escape(facts.name)}", "[English](#english) · [中文](#中文)"]
+    return "\n\n".join([*parts, *chapter(facts, facts.lang), *chapter(facts, other)]) + "\n"
+
+
+def front_matter(facts: RunFacts) -> str:
+    """What a hub reads. The languages are guessed from the scripts; the licence is for the owner of the text to choose."""
+    spoken = languages(table(facts.manifest, "scripts"))
+    lines = ["---", *(["language:", *(f"- {code}" for code in spoken)] if spoken else [])]
+    lines += ["pipeline_tag: text-generation", "library_name: transformers", "tags:", "- newleaf", "- pretrained-from-scratch"]
+    bpb = facts.figure("val_bpb")
+    if bpb is not None:
+        metric = {"type": "bits_per_byte", "name": "bits per byte, held-out text", "value": round(bpb, 4)}
+        dataset = {"name": "held-out part of the training text", "type": "text"}
+        result = {"task": {"type": "text-generation"}, "dataset": dataset, "metrics": [metric]}
+        lines += [f"model-index: {json.dumps([{'name': clean(facts.name), 'results': [result]}])}"]  # JSON is YAML
+    return "\n".join([*lines, "---"])
+
+
+def chapter(facts: RunFacts, language: Language) -> list[str]:
+    """The whole card in one language."""
+    title = {"en": "## English", "zh": "## 中文"}[language]
+    sections = (introduction, training_text, figures, settings, samples, limits, loading)
+    return [title, *(section for write in sections for section in write(facts, language))]
+
+
+def introduction(facts: RunFacts, language: Language) -> list[str]:
+    """What it is, in two sentences."""
+    parameters, context, seconds = facts.figure("parameters"), facts.figure("context"), facts.figure("seconds")
+    large = amount(parameters) if parameters is not None else Words("an unknown number of", "未知数量的")
+    long = duration(seconds) if seconds is not None else Words("an unknown time", "未知时间")
+    sees = count(context) if context is not None else "?"
+    words = Words(
+        f"A GPT with {large.en} parameters, trained from nothing in {long.en} by newleaf (新叶) on one person's text. "
+        f"It goes on writing where a text stops; it sees {sees} tokens at once.",
+        f"一个有 {large.zh} 参数的 GPT，由新叶（newleaf）用一个人自己的文本、从零开始、在 {long.zh} 内训练而成。"
+        f"给它开头，它会接着写；一次能看到 {sees} 个词元。",
+    )
+    return [words.say(language), f"**{SHARE_THE_EXPORT.say(language)}**"]
+
+
+def training_text(facts: RunFacts, language: Language) -> list[str]:
+    """Counts of the text; the text itself is the owner's."""
+    manifest = facts.manifest
+    documents, whole = number(manifest, "documents"), number(manifest, "bytes")
+    training = number(manifest, "train_bytes") or facts.figure("train_bytes")
+    held_out, duplicates, skipped = (number(manifest, name) for name in ("val_bytes", "duplicates", "num_skipped"))
+    epochs = facts.figure("epochs")
+    rows = [
+        (Words("documents", "文档"), count(documents) if documents is not None else None),
+        (Words("identical copies, counted once", "完全相同的副本（只算一次）"), count(duplicates) if duplicates is not None else None),
+        (Words("inputs left out", "没有用上的输入"), count(skipped) if skipped is not None else None),
+        (Words("all text", "全部文本"), size(whole) if whole is not None else None),
+        (Words("for training", "用于训练"), size(training) if training is not None else None),
+        (Words("held out", "留出"), size(held_out) if held_out is not None else None),
+        (Words("scripts", "文字"), scripts(facts, language)),
+        (Words("times read", "读过的遍数"), significant(epochs) if epochs is not None else None),
+    ]
+    return [Words("### Text", "### 文本").say(language), markdown_table(rows, Words("", ""), Words("", ""), language)]
+
+
+def scripts(facts: RunFacts, language: Language) -> str | None:
+    """The scripts of at least 1 % of the letters."""
+    letters = table(facts.manifest, "scripts")
+    known = {name: n for name in letters if (n := number(letters, name))}
+    whole = sum(known.values())
+    frequent = sorted((name for name in known if known[name] >= 0.01 * whole), key=lambda name: -known[name])
+    return ", ".join(f"{SCRIPTS.get(name, Words(name, name)).say(language)} {percent(known[name] / whole)}" for name in frequent) or None
+
+
+def figures(facts: RunFacts, language: Language) -> list[str]:
+    """Held-out bits per byte beside the baselines, and the other figures."""
+    bpb, final, loss, scored = (facts.figure(name) for name in ("val_bpb", "final_val_bpb", "val_loss", "val_bytes"))
+    rows: list[tuple[Words, str | None]] = [
+        (BASELINES[name], f"{value:.3f}") for name, value in sorted(facts.baselines.items(), key=lambda pair: -pair[1])
+    ]
+    rows += [(Words("**this model**", "**这个模型**"), f"**{bpb:.3f}**" if bpb is not None else None)]
+    if final is not None and bpb is not None and final > bpb:
+        rows += [(Words("its last step, which is not this file", "最后一步（不是这个文件）"), f"{final:.3f}")]
+    rows += [(Words("this model, nats a token", "这个模型，每词元奈特数"), f"{loss:.3f}" if loss is not None else None)]
+    about = Words(
+        f"Bits per byte of {size(scored or 0)} of text that was held out of training; fewer is better.",
+        f"在 {size(scored or 0)} 没有参与训练的文本上，每字节的比特数；越少越好。",
+    )
+    title = Words("### Figures", "### 成绩").say(language)
+    if bpb is None:
+        return [title, Words("Not evaluated yet.", "还没有评估。").say(language)]
+    return [title, about.say(language), markdown_table(rows, Words("", ""), Words("bits per byte", "每字节比特"), language)]
+
+
+def settings(facts: RunFacts, language: Language) -> list[str]:
+    """Every setting of the plan."""
+    rows = [(Words(f"`{clean(name)}`", f"`{clean(name)}`"), escape(shown(value))) for name, value in facts.plan.items() if name in SETTINGS]
+    title = Words("### Settings", "### 设置").say(language)
+    heads = Words("setting", "设置"), Words("value", "取值")
+    missing = Words("The plan is missing.", "缺少训练方案。").say(language)
+    return [title, markdown_table(rows, *heads, language) if rows else missing]
+
+
+def samples(facts: RunFacts, language: Language) -> list[str]:
+    """The newest samples, fenced."""
+    newest = max((number(row, "step") or 0 for row in facts.samples), default=0)
+    last = [row for row in facts.samples if (number(row, "step") or 0) == newest][:MOST_SAMPLES]
+    title = Words("### Samples", "### 样本").say(language)
+    if not last:
+        return [title, Words("None yet.", "还没有。").say(language)]
+    return [title, *(fenced((str(row.get("prompt", "")) + str(row.get("text", "")))[:MOST_CHARACTERS]) for row in last)]
+
+
+def limits(facts: RunFacts, language: Language) -> list[str]:
+    """What not to expect."""
+    words = Words(
+        "- It knows nothing but its text, states falsehoods as easily as facts, and is not a chat assistant.\n"
+        "- It repeats the opinions, mistakes and private details of its text, and may repeat passages word for word.\n"
+        "- The figures hold for text like its own; on other text it does worse.\n"
+        "- A licence is not chosen here: that depends on the rights in the text.",
+        "- 它只知道自己读过的文本；说错话和说对话一样轻松；它不是聊天助手。\n"
+        "- 文本里的观点、错误和隐私它都会学去，也可能一字不差地背出原文。\n"
+        "- 这些成绩只对同类文本成立，换一种文本会更差。\n"
+        "- 这里没有替你选许可证：那取决于你对文本拥有的权利。",
+    )
+    return [Words("### Limits", "### 局限").say(language), words.say(language)]
+
+
+def loading(facts: RunFacts, language: Language) -> list[str]:
+    """How other tools and newleaf open the directory."""
+    program = """
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained(".")
+ids = tokenizer("PROMPT", return_tensors="pt").input_ids
+print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0]))
+"""
+    words = Words("In this directory, with `transformers`:", "在这个目录里，用 `transformers`：")
+    ours = Words('or with `newleaf`: `newleaf generate . "PROMPT"`.', '或用 `newleaf`：`newleaf generate . "PROMPT"`。')
+    return [Words("### Use", "### 使用").say(language), words.say(language), fenced(program.strip(), "python"), ours.say(language)]
+
+
+def markdown_table(rows: list[tuple[Words, str | None]], left: Words, right: Words, language: Language) -> str:
+    """Two columns; rows without a value are left out. The cells must be safe already."""
+    body = [f"| {name.say(language)} | {value} |" for name, value in rows if value is not None]
+    return "\n".join([f"| {left.say(language)} | {right.say(language)} |", "|---|---|", *body])
+
+
+def fenced(text: str, kind: str = "text") -> str:
+    """A code block that its content cannot close.
+
+    >>> print(fenced("a ``` b"))
+    ````text
+    a ``` b
+    ````
+    """
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{kind}\n{clean(text, keep='\n\t')}\n{fence}"
+
+
+def escape(text: str) -> str:
+    r"""One line of Markdown that shows `text` as it is.
+
+    >>> escape("<b>|*x*")
+    '\\<b\\>\\|\\*x\\*'
+    """
+    return re.sub(r"([\\`*_{}\[\]<>()#+\-!|~$&:])", r"\\\1", clean(text))
+
+
+def clean(text: str, keep: str = "") -> str:
+    """Without control characters, lone surrogates and marks that turn the direction of what follows."""
+    hidden = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    return re.sub(hidden, lambda found: found[0] if found[0] in keep else " ", text)

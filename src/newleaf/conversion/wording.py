@@ -1,0 +1,162 @@
+"""Numbers and names as a person reads them, in English and in Chinese. Shared by the report and the model card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Language = Literal["en", "zh"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The same thing said in both languages; `code` stands between backticks.
+
+    >>> Words("step", "步").say("zh")
+    '步'
+    """
+
+    en: str
+    zh: str
+
+    def say(self, language: Language) -> str:
+        """The one of the two."""
+        return self.zh if language == "zh" else self.en
+
+
+BASELINES = {
+    "uniform": Words("guessing blindly", "盲猜"),
+    "unigram": Words("byte frequencies", "单字节频率"),
+    "fivegram": Words("5-gram counts", "五元计数"),
+    "xz": Words("the xz compressor", "xz 压缩"),
+}
+
+SCRIPTS = {
+    "latin": Words("Latin", "拉丁字母"),
+    "han": Words("Chinese characters", "汉字"),
+    "kana": Words("Japanese kana", "日文假名"),
+    "hangul": Words("Korean", "韩文"),
+    "cyrillic": Words("Cyrillic", "西里尔字母"),
+    "digits": Words("digits", "数字"),
+    "other": Words("other", "其他"),
+}
+
+SETTINGS = {
+    "model.family": Words("shape of the model", "模型形状"),
+    "model.width": Words("width", "宽度"),
+    "model.depth": Words("layers", "层数"),
+    "model.heads": Words("attention heads", "注意力头数"),
+    "model.kv_heads": Words("key-value heads", "键值头数"),
+    "model.head_dim": Words("size of a head", "每头维数"),
+    "model.mlp": Words("feed-forward layer", "前馈层"),
+    "model.mlp_width": Words("width of the feed-forward layer", "前馈层宽度"),
+    "model.context": Words("context, in tokens", "上下文长度（词元）"),
+    "model.tied": Words("output shares the embedding", "输出与嵌入共用权重"),
+    "data.vocab_size": Words("vocabulary", "词表大小"),
+    "optim.lr": Words("learning rate", "学习率"),
+    "optim.weight_decay": Words("weight decay", "权重衰减"),
+    "optim.warmup_steps": Words("steps of warm-up", "预热步数"),
+    "optim.decay_fraction": Words("share of the run that cools down", "降温阶段占比"),
+    "train.batch_tokens": Words("tokens a step", "每步词元数"),
+    "train.micro_batch": Words("rows at once", "一次处理的行数"),
+    "train.precision": Words("type of matrix products", "矩阵乘法精度"),
+    "train.threads": Words("processor threads", "处理器线程数"),
+    "train.dropout": Words("dropout", "随机失活"),
+    "train.evaluate_every": Words("steps between evaluations", "评估间隔（步）"),
+    "train.checkpoint_every": Words("steps between checkpoints", "检查点间隔（步）"),
+    "train.sample_every": Words("steps between samples", "采样间隔（步）"),
+    "seed": Words("seed", "随机种子"),
+    "budget.minutes": Words("budget in minutes", "预算（分钟）"),
+    "budget.steps": Words("budget in steps", "预算（步）"),
+    "budget.tokens": Words("budget in tokens", "预算（词元）"),
+    "budget.epochs": Words("times through the text", "预算（遍）"),
+}
+
+SHARE_THE_EXPORT = Words(
+    "Share the export, not the run: `data/` holds your text.", "请分享导出的模型，而不是整个运行目录：`data/` 里有你的原文。"
+)
+
+
+def count(number: float) -> str:
+    """
+    >>> count(1234567)
+    '1,234,567'
+    """
+    return f"{number:,.0f}"
+
+
+def amount(number: float) -> Words:
+    """A large number, rounded.
+
+    >>> amount(3_145_728)
+    Words(en='3.1 million', zh='315 万')
+    """
+    english = next(
+        (f"{significant(number / unit)} {name}" for unit, name in ((1e9, "billion"), (1e6, "million")) if number >= unit), count(number)
+    )
+    chinese = next(
+        (f"{significant(number / unit, 3)} {name}" for unit, name in ((1e8, "亿"), (1e4, "万")) if number >= unit), count(number)
+    )
+    return Words(english, chinese)
+
+
+def significant(number: float, digits: int = 2) -> str:
+    """Rounded to `digits` where there are fewer before the point, without a useless zero at the end.
+
+    >>> significant(3.14159), significant(31.4159), significant(314.159), significant(2.0)
+    ('3.1', '31', '314', '2')
+    """
+    whole = len(str(int(abs(number))))
+    text = f"{number:,.{max(0, digits - whole)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def size(num_bytes: float) -> str:
+    """
+    >>> size(512), size(1_115_394), size(4_000_000_000)
+    ('512 B', '1.12 MB', '4 GB')
+    """
+    unit, name = next(((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")) if num_bytes >= unit), (1, "B"))
+    return f"{significant(num_bytes / unit, 3)} {name}"
+
+
+def duration(seconds: float) -> Words:
+    """
+    >>> duration(42).en, duration(605).zh, duration(7260).en
+    ('42 s', '10 分 5 秒', '2 h 1 min')
+    """
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(hours, "h", "小时"), (minutes, "min", "分"), (rest, "s", "秒")]
+    kept = [part for part in parts if part[0]][:2] or [(0, "s", "秒")]
+    return Words(" ".join(f"{n} {en}" for n, en, _ in kept), " ".join(f"{n} {zh}" for n, _, zh in kept))
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.4219), percent(0.0042)
+    ('42%', '0.4%')
+    """
+    return f"{100 * share:.{0 if share >= 0.0995 else 1}f}%"
+
+
+def operations(rate: float) -> str:
+    """
+    >>> operations(2.1e11)
+    '210 GFLOP/s'
+    """
+    unit, name = (1e12, "TFLOP/s") if rate >= 1e12 else (1e9, "GFLOP/s")
+    return f"{significant(rate / unit)} {name}"
+
+
+def languages(scripts: Mapping[str, Any]) -> list[str]:
+    """The languages that the letters of a text suggest, the most frequent first: a guess, Latin letters are many languages.
+
+    >>> languages({"han": 900, "latin": 100}), languages({"han": 40, "kana": 60}), languages({})
+    (['zh', 'en'], ['ja'], [])
+    """
+    letters = {name: n for name, n in scripts.items() if name not in ("digits", "other") and isinstance(n, int | float)}
+    total = sum(letters.values())
+    japanese = letters.get("kana", 0) >= 0.05 * total
+    codes = {"latin": "en", "han": "ja" if japanese else "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru"}
+    frequent = sorted((name for name in letters if letters[name] >= 0.05 * total and letters[name]), key=lambda name: -letters[name])
+    return list(dict.fromkeys(codes[name] for name in frequent if name in codes))

@@ -1,0 +1,75 @@
+"""What `train` would do with the same arguments, without training."""
+
+from typing import Any
+
+from newleaf import runtime
+from newleaf.errors import RunError
+from newleaf.text.split import survey
+from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
+from newleaf.training.clock import Budget
+from newleaf.training.plan import Plan, TextFacts, make_plan
+from newleaf.training.planfile import write_plan
+from newleaf.training.prepare import corpora, held_out_bytes, sample, sample_bytes
+from newleaf.training.request import DEFAULT_MINUTES, Request
+
+PROBE_BYTES = 1_000_000  # of text that are encoded to see how many bytes a token has
+
+
+def foresee_run(request: Request, write: bool) -> dict[str, Any]:
+    """The plan as JSON; with `write` it becomes the newleaf.toml of a new directory."""
+    run = request.run
+    if write:
+        run.require_ours()
+        if run.path.exists() and any(run.path.iterdir()):
+            raise RunError(
+                f"{run.path} is not empty", where=str(run.path), expected="a new directory for the plan", hint="choose another --out"
+            )
+    plan = make(request)
+    if write:
+        with run.writing():
+            write_plan(run, plan, request.inputs)
+    return as_json(plan)
+
+
+def make(request: Request) -> Plan:
+    """Survey the text, sample the tokenizer, measure the machine if the budget is in minutes, and plan."""
+    recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
+    corpus, val = corpora(request.inputs)
+    split = survey(corpus, val, held_out_bytes(budget))
+    texts = sample(split.train_documents(corpus), split.train_bytes, sample_bytes(budget))
+    tokenizer = Tokenizer.train(texts, recipe.data.vocab_size or planned_vocab_size(split.train_bytes))
+    probed = [text.encode() for text in sample(split.train_documents(corpus), split.train_bytes, PROBE_BYTES)]
+    num_bytes = sum(map(len, probed))
+    tokens_per_byte = sum(len(tokenizer.encode(text.decode())) for text in probed) / max(1, num_bytes)
+    facts = TextFacts(
+        split.train_bytes,
+        max(2, round(split.train_bytes * tokens_per_byte)),
+        split.val_bytes,
+        max(2, round(split.val_bytes * tokens_per_byte)),
+        tokenizer.vocab_size,
+    )
+    machine = runtime.measured(runtime.machine(recipe.train.threads, recipe.train.precision))
+    return make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The contract's object."""
+    config, train, foreseen = plan.config, plan.recipe.train, plan.foreseen
+    return {
+        "parameters": int(foreseen["parameters"]),
+        "vocab_size": config.vocab_size,
+        "context": config.context,
+        "width": config.width,
+        "depth": config.depth,
+        "batch_tokens": plan.batch_tokens,
+        "epochs": foreseen["epochs"],
+        "precision": train.precision,
+        "threads": train.threads,
+        "seconds": foreseen["seconds"],
+        "peak_memory_bytes": int(foreseen["peak_memory_bytes"]),
+        "disk_bytes": int(foreseen["disk_bytes"]),
+        "val_bpb": foreseen["val_bpb"],
+        "val_bpb_low": foreseen["val_bpb_low"],
+        "val_bpb_high": foreseen["val_bpb_high"],
+        "reasons": {name: reason[0] for name, reason in plan.reasons.items()},
+    }

@@ -1,0 +1,85 @@
+"""A model to use: what `newleaf.load` returns."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from newleaf.conversion.huggingface import read_model
+from newleaf.errors import ModelError, UsageError
+from newleaf.generation.engine import Engine, Sample
+from newleaf.generation.settings import Sampling, resolve
+from newleaf.model.decoder import Decoder
+from newleaf.runs import Run, read_json
+from newleaf.runtime import Precision
+from newleaf.tokens.tokenizer import Tokenizer
+
+
+class Model:
+    """A decoder with its tokenizer, if it has one.
+
+    `decoder` and `tokenizer` are open to whoever wants to look inside; `config` is the decoder's shape.
+    """
+
+    def __init__(self, path: Path, decoder: Decoder, tokenizer: Tokenizer | None, generation_config: dict[str, Any]) -> None:
+        self.path, self.decoder, self.config = path, decoder, decoder.config
+        self._tokenizer, self._generation_config = tokenizer, generation_config
+        self._engines: dict[Precision, Engine] = {}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """ModelError if the folder holds none: such a model has logits, but no text."""
+        if self._tokenizer is None:
+            raise ModelError(f"{self.path} has no tokenizer.json", where=str(self.path), hint="text needs one; model.logits(ids) does not")
+        return self._tokenizer
+
+    def logits(self, ids: Sequence[int] | Sequence[Sequence[int]] | Tensor) -> Tensor:
+        """(T) or (B, T) ints -> float32 (…, T, vocabulary). UsageError for ids outside the vocabulary or more than the context."""
+        block = torch.as_tensor(ids, dtype=torch.int64)
+        if block.dim() not in (1, 2) or not block.numel():
+            raise UsageError(f"ids have the shape {tuple(block.shape)}", expected="(T) or (B, T) with at least one id")
+        if int(block.min()) < 0 or int(block.max()) >= self.config.vocab_size:
+            raise UsageError(f"ids reach from {int(block.min())} to {int(block.max())}", expected=f"0 to {self.config.vocab_size - 1}")
+        if block.shape[-1] > self.config.context:
+            raise UsageError(f"{block.shape[-1]} ids are more than the context", expected=f"at most {self.config.context}")
+        with torch.inference_mode():
+            logits: Tensor = self.decoder(block if block.dim() == 2 else block[None])
+        return logits if block.dim() == 2 else logits[0]
+
+    def generate(self, prompt: str = "", *, precision: Precision = "float32", **settings: Any) -> str:
+        """The continuation of `prompt`. Settings are those of newleaf.generation.settings.Sampling: temperature, top_p, stop, seed, …"""
+        return self.samples(prompt, resolve(settings, self._generation_config), precision)[0].text
+
+    def samples(self, prompt: str, sampling: Sampling, precision: Precision = "float32") -> list[Sample]:
+        """`sampling.n` continuations with their ids and why each ended."""
+        return self.engine(precision).generate(prompt, sampling)
+
+    def stream(self, prompt: str, sampling: Sampling, precision: Precision = "float32") -> Iterator[str]:
+        """One continuation, piece by piece as it comes; never half a character."""
+        return self.engine(precision).stream(prompt, sampling)
+
+    def sampling(self, **settings: Any) -> Sampling:
+        """What was asked for, then what the model's generation_config.json says, then the defaults."""
+        return resolve(settings, self._generation_config)
+
+    def engine(self, precision: Precision = "float32") -> Engine:
+        """Built once for each precision."""
+        if precision not in self._engines:
+            self._engines[precision] = Engine(self.decoder, self.tokenizer, precision)
+        return self._engines[precision]
+
+
+def open_model(model: str | os.PathLike[str]) -> Model:
+    """Read a run directory, or any folder with config.json and model.safetensors of a known family."""
+    path = Path(model)
+    if not path.is_dir():
+        raise ModelError(f"{path} is no model", where=str(path), expected="a run directory", hint="train one with: newleaf train YOUR_TEXT")
+    if Run(path).plan.exists() and not Run(path).model.exists():
+        raise ModelError(f"{path} has no model yet", where=str(path), hint="the first evaluation writes it: wait, or resume the run")
+    decoder = read_model(path)
+    tokenizer = Tokenizer.load(path) if (path / "tokenizer.json").exists() else None
+    config = path / "generation_config.json"
+    return Model(path, decoder, tokenizer, read_json(config) if config.exists() else {})

@@ -1,0 +1,269 @@
+"""Text and a budget in, a finished run directory out."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from newleaf import fsio, runs, runtime
+from newleaf.checkpoint.state import Decision, State
+from newleaf.checkpoint.store import read_tensors
+from newleaf.conversion.huggingface import weights_from_huggingface, write_model
+from newleaf.errors import DivergedError, Interrupted
+from newleaf.evaluation import bits
+from newleaf.evaluation.baselines import baseline_bytes, baselines
+from newleaf.generation.engine import Engine
+from newleaf.generation.settings import Sampling
+from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
+from newleaf.jobs.view import View
+from newleaf.loss.language import language
+from newleaf.model import size
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import Dropout
+from newleaf.optim.optimizer import Optimizer
+from newleaf.training.clock import Pace, Stopwatch
+from newleaf.training.loop import Evaluation, Loop
+from newleaf.training.metrics import Metrics
+from newleaf.training.planfile import write_plan
+from newleaf.training.request import Request
+from newleaf.training.signals import Stop, listening
+from newleaf.version import __version__
+
+EXIT_SECONDS = 0.4  # for report, card and the interpreter to end
+SAMPLE_TOKENS = 80
+VAL_SHARE = 0.1  # of a budget in minutes that the final figure of a --val file may take
+
+
+def pretrain(request: Request, view: View, already: float) -> dict[str, Any]:
+    """Run the whole job; the caller holds the run's lock. Returns summary.json's object."""
+    if request.extend:
+        setup = extend(request, view, already)
+    elif request.run.begun:
+        setup = resume(request, view, already)
+    else:
+        setup = begin(request, view, Stopwatch(0.0, already))
+    with listening() as stop:
+        return Pretraining(setup, view, stop).run()
+
+
+@dataclass
+class Pretraining:
+    """The loop's surroundings: judges by held-out text, keeps the best model, tells the view, writes what a person looks at."""
+
+    setup: Setup
+    view: View
+    stop: Stop
+    baselines: dict[str, float] = field(default_factory=dict)
+    prompts: list[str] = field(default_factory=list)
+    final: Evaluation | None = None
+    rate: float = 1.0  # FLOP/s of matrix products, as far as measured
+
+    def __post_init__(self) -> None:
+        data, plan = self.setup.data, self.setup.plan
+        self.rate = runtime.matmul_rate(self.setup.state.matmul_seconds)
+        self.sample_ids = data.val[: min(len(data.val), plan.evaluation_tokens + 1)]
+        self.sample_bytes = data.num_bytes(self.sample_ids[1:])
+        self.prompts = fixed_prompts(self.setup)
+        self.baselines = self.setup.run.read_summary().get("baselines") or self._baselines()
+
+    def _baselines(self) -> dict[str, float]:
+        data, most = self.setup.data, baseline_bytes(self.setup.plan.budget.minutes)
+        return baselines(data.text_tail(data.train, most), data.text_tail(data.val, len(data.val) * 64), most)
+
+    def run(self) -> dict[str, Any]:
+        """From the setup's state to the end of the budget, then the final figures."""
+        setup = self.setup
+        model, optimizer = self.build()
+        if setup.found is not None:
+            model.load_state_dict(setup.found.weights)
+            optimizer.load(setup.found.optimizer, setup.state.step)
+        metrics = Metrics(setup.run.metrics, setup.state.step)
+        pace = Pace(setup.plan.budget.seconds) if setup.plan.budget.seconds is not None else None
+        self.view.plan(setup.plan, setup.data.manifest)
+        loop = Loop(
+            setup.plan,
+            self,
+            model,
+            optimizer,
+            setup.state,
+            setup.data.train,
+            setup.run.checkpoints,
+            metrics,
+            self.stop,
+            setup.stopwatch,
+            pace,
+        )
+        self.loop = loop
+        try:
+            loop.run()
+            return self._finish(loop)
+        except Interrupted:
+            self._write("signal")
+            raise
+        except DivergedError:
+            self._write("nan")
+            raise
+        except Exception:
+            self._write("error")
+            raise
+        finally:
+            metrics.close()
+
+    # what the loop asks for -----------------------------------------------------------------------------------------
+
+    def build(self) -> tuple[Decoder, Optimizer]:
+        plan = self.setup.plan
+        model = Decoder(plan.config, torch.Generator().manual_seed(plan.seed)).to(self.setup.machine.device)
+        return model, Optimizer(model.named_parameters(), plan.optim, precision=self.precision)
+
+    @property
+    def precision(self) -> runtime.Precision:
+        return self.setup.plan.recipe.train.precision or "float32"
+
+    def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
+        return language(model(inputs, precision=self.precision, dropout=dropout), targets)
+
+    def evaluate(self, model: Decoder) -> Evaluation:
+        result = bits.score(model, self.sample_ids, self.setup.plan.context)
+        return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
+
+    def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
+        metadata = {"format": "pt", "step": str(step), "val_bpb": repr(evaluation.val_bpb)}
+        return write_model(self.setup.run.path, model, metadata)
+
+    def decide(self, decision: Decision) -> None:
+        append_decision(self.setup.run, decision)
+
+    def tail_seconds(self, evaluation_seconds: float) -> float:
+        """The last evaluation and checkpoint, the final figure, the second half of the matrix rate, the end."""
+        whole = evaluation_seconds * self.final_tokens / max(1, len(self.sample_ids)) if self.final_tokens > len(self.sample_ids) else 0.0
+        matmuls = sum(self.setup.state.matmul_seconds)
+        return evaluation_seconds + whole + 2 * self.loop.pauses["checkpoint"] + matmuls + EXIT_SECONDS
+
+    @property
+    def final_tokens(self) -> int:
+        """How much of the held-out text the final figure scores: all, or of a long --val file what a tenth of the budget allows."""
+        plan, num_tokens = self.setup.plan, len(self.setup.data.val)
+        if plan.budget.seconds is None or not self.setup.inputs.get("val"):
+            return num_tokens
+        token_seconds = 2 * size.flops_per_token(plan.config) / 3 / (self.rate if self.precision == "float32" else self.rate / 4)
+        return min(num_tokens, max(plan.evaluation_tokens, int(VAL_SHARE * plan.budget.seconds / token_seconds / 2)))
+
+    def on_step(self, state: State, row: dict[str, Any], progress: float) -> None:
+        self.view.step(
+            row, {"progress": progress, "mfu": self._mfu(row["tokens_per_second"]), "seconds_left": self._seconds_left(row, progress)}
+        )
+
+    def on_evaluation(self, state: State, evaluation: Evaluation) -> None:
+        self.last_evaluation = evaluation
+        self.view.evaluation(state.step, evaluation.val_bpb, state.best is not None and state.best.step == state.step)
+        fsio.write_json(self.setup.run.summary, self.summary(None))
+
+    def on_sample(self, state: State, model: Decoder) -> None:
+        """What the model writes now, at the same prompts and seed each time."""
+        engine = Engine(model, self.setup.data.tokenizer)
+        rows = [row for row in runs.read_lines(self.setup.run.samples) if row["step"] < state.step]
+        for prompt in self.prompts:
+            sample = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0]
+            rows.append({"step": state.step, "seconds": round(state.seconds, 1), "prompt": prompt, "text": sample.text})
+            self.view.sample(state.step, prompt, sample.text)
+        runs.rewrite_lines(self.setup.run.samples, rows)
+
+    def on_event(self, sentence: str) -> None:
+        self.view.event(sentence)
+
+    # the figures ----------------------------------------------------------------------------------------------------
+
+    def _mfu(self, tokens_per_second: float) -> float:
+        return tokens_per_second * size.flops_per_token(self.setup.plan.config) / self.rate
+
+    def _seconds_left(self, row: dict[str, Any], progress: float) -> float:
+        plan = self.setup.plan
+        if plan.budget.seconds is not None:
+            return max(0.0, plan.budget.seconds - row["seconds"])
+        last = self.setup.state.decisions[-1].last
+        return (last - row["step"]) * self.loop.state.train_seconds / max(1, self.loop.state.step)
+
+    def _finish(self, loop: Loop) -> dict[str, Any]:
+        """Score everything that is held out, with the final weights and with the best ones."""
+        setup, state = self.setup, loop.state
+        products = MATMULS - MATMULS // 2
+        self.rate = runtime.matmul_rate(state.matmul_seconds + runtime.matmul_seconds(setup.machine.device, self.precision, products))
+        assert state.best is not None
+        self.final = self._whole(loop.model)
+        self.best = self.final
+        if state.best.step != state.step:
+            loop.model.load_state_dict(weights_from_huggingface(setup.plan.config, read_tensors(setup.run.model)))
+            self.best = self._whole(loop.model)
+        self.keep(loop.model, state.best.step, self.best)
+        self.on_sample(state, loop.model)
+        write_plan(setup.run, setup.plan, setup.inputs, taken=state.decisions)
+        state.seconds = setup.stopwatch()
+        return self._write("budget")
+
+    def _whole(self, model: Decoder) -> Evaluation:
+        data = self.setup.data
+        ids = data.val[: self.final_tokens]
+        result = bits.score(model, ids, self.setup.plan.context)
+        num_bytes = data.num_bytes(ids[1:])
+        return Evaluation(result.loss, result.bits_per_byte(num_bytes), result.tokens, num_bytes)
+
+    def _write(self, stopped_by: str) -> dict[str, Any]:
+        """summary.json, report and card, as the last thing of this process."""
+        summary = self.summary(stopped_by)
+        fsio.write_json(self.setup.run.summary, summary)
+        write_pages(self.setup.run)
+        return summary
+
+    def summary(self, stopped_by: str | None) -> dict[str, Any]:
+        """summary.json's object; figures that are not known yet are null."""
+        setup, state = self.setup, self.loop.state
+        manifest, config = setup.data.manifest, setup.plan.config
+        shown = getattr(self, "best", None) or getattr(self, "last_evaluation", None)
+        tokens_per_second = state.tokens / state.train_seconds if state.train_seconds else None
+        flops = tokens_per_second * size.flops_per_token(config) if tokens_per_second else None
+        best = state.best
+        return {
+            "val_bpb": self.best.val_bpb if self.final else best.val_bpb if best else None,
+            "val_loss": self.best.val_loss if self.final else best.val_loss if best else None,
+            "val_bytes": shown.num_bytes if shown else None,
+            "val_tokens": shown.num_tokens if shown else None,
+            "final_val_bpb": self.final.val_bpb if self.final else None,
+            "best_step": best.step if best else None,
+            "train_bytes": manifest["train_bytes"],
+            "train_tokens": len(setup.data.train),
+            "tokens_trained": state.tokens,
+            "epochs": state.tokens / max(1, len(setup.data.train)),
+            "steps": state.step,
+            "seconds": setup.stopwatch(),
+            "train_seconds": state.train_seconds,
+            "tokens_per_second": tokens_per_second,
+            "flops_per_second": flops,
+            "matmul_flops_per_second": self.rate,
+            "mfu": flops / self.rate if flops else None,
+            "parameters": size.parameters(config),
+            "vocab_size": config.vocab_size,
+            "context": config.context,
+            "stopped_by": stopped_by,
+            "seed": setup.plan.seed,
+            "fingerprint": state.fingerprint,
+            "exact": state.exact,
+            "clock_decisions": len(state.decisions) if setup.plan.budget.seconds is not None else 0,
+            "baselines": self.baselines,
+            "version": __version__,
+        }
+
+
+def fixed_prompts(setup: Setup) -> list[str]:
+    """Nothing at all, and the beginning of the held-out text: the same all through the run."""
+    beginning = setup.data.tokenizer.decode([int(i) for i in setup.data.val[1:13]])
+    words = beginning.replace("\ufffd", "").strip()
+    return ["", words] if words else [""]
+
+
+def write_pages(run: runs.Run) -> None:
+    """report.html and README.md, in both languages."""
+    from newleaf.evaluation.report import write_report
+
+    write_report(run.path, "en")

@@ -1,0 +1,168 @@
+"""Three ways into a run: begin (read, split, encode, plan), resume (read what is there, measure nothing) and extend (go back to
+the trunk with a new budget). They end in the same Setup."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from newleaf import fsio, runs, runtime
+from newleaf.checkpoint import store
+from newleaf.checkpoint.state import Decision, State
+from newleaf.errors import CheckpointError, UsageError
+from newleaf.jobs.view import View
+from newleaf.runs import Run
+from newleaf.training.clock import Budget, Stopwatch
+from newleaf.training.plan import Plan, TextFacts, make_plan
+from newleaf.training.planfile import read_plan, write_plan
+from newleaf.training.prepare import Data, corpora, open_data, prepare
+from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
+
+MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
+
+
+@dataclass
+class Setup:
+    """What the loop begins with."""
+
+    run: Run
+    plan: Plan
+    inputs: dict[str, Any]  # where the text came from
+    data: Data
+    machine: runtime.Machine
+    state: State
+    stopwatch: Stopwatch
+    found: store.Checkpoint | None = None  # whose weights to go on from
+
+
+def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
+    """Everything before step 0 of a new run. A plan that stands in the directory is taken as it is."""
+    run = request.run
+    planned, inputs = read_plan(run) if run.plan.exists() else (None, request.inputs)
+    if planned is not None:
+        require_same(request, planned, inputs)
+    recipe = planned.recipe if planned else request.recipe
+    budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
+    seed = planned.seed if planned else request.seed or 0
+    corpus, val = corpora(inputs)
+    prepare(run, corpus, val, budget, recipe.data.vocab_size, recipe.train.threads or runtime.available_cores(), view.event)
+    data = open_data(run, verify=False)
+    machine = runtime.machine(recipe.train.threads, recipe.train.precision)
+    torch.set_num_threads(machine.threads)
+    seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
+    if budget.seconds is not None:  # without a clock no choice depends on a measurement
+        machine = replace(machine, matmul_flops_per_second=runtime.matmul_rate(seconds))
+    plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
+    plan = replace(plan, decisions=request.decisions)
+    write_plan(run, plan, inputs)
+    decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
+    if plan.budget.seconds is not None:
+        write_decisions(run, decisions)
+    state = State(
+        micro_batch=plan.recipe.train.micro_batch or 1, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine)
+    )
+    return Setup(run, plan, inputs, data, machine, state, stopwatch)
+
+
+def resume(request: Request, view: View, already: float) -> Setup:
+    """Go on where an earlier process stopped. CheckpointError if there are checkpoints but none to trust."""
+    run = request.run
+    plan, inputs = read_plan(run)
+    require_same(request, plan, inputs)
+    return reopen(run, plan, inputs, view, already)
+
+
+def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: float) -> Setup:
+    """The newest state that verifies, on this machine."""
+    data = open_data(run, verify=True)
+    machine = runtime.machine(plan.recipe.train.threads, plan.recipe.train.precision)
+    torch.set_num_threads(machine.threads)
+    found, damaged = store.latest(run.checkpoints)
+    for sentence in damaged:
+        view.event(sentence)
+    if found is None and damaged:
+        raise CheckpointError(
+            f"no checkpoint in {run.checkpoints} can be trusted", where=str(run.checkpoints), hint="start anew with another --out"
+        )
+    state = found.state if found else first_state(run, plan, machine)
+    taken = [Decision(**row) for row in runs.read_lines(run.clock)]
+    state.decisions = taken or state.decisions
+    here = fingerprint(machine)
+    if state.fingerprint != here:
+        view.event(
+            f"this machine is not the one before ({state.fingerprint} there, {here} here): training goes on, but not to the same bits"
+        )
+        state.fingerprint, state.exact = here, False
+    view.event(f"resuming {run.path} at step {state.step:,}")
+    return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, already), found)
+
+
+def first_state(run: Run, plan: Plan, machine: runtime.Machine) -> State:
+    """Of a run that was stopped before its first checkpoint."""
+    seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
+    decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
+    spent = float(run.read_summary().get("seconds") or 0.0)
+    return State(
+        micro_batch=plan.recipe.train.micro_batch or 1,
+        decisions=decisions,
+        matmul_seconds=seconds,
+        fingerprint=fingerprint(machine),
+        seconds=spent,
+    )
+
+
+def extend(request: Request, view: View, already: float) -> Setup:
+    """Make the trunk of a finished run its newest state, with a decision that the constant part begins again."""
+    run = request.run
+    plan, inputs = read_plan(run)
+    if request.budget is None:
+        raise UsageError("--extend needs to know by how much", expected="--minutes, --steps, --tokens or --epochs")
+    if request.data:
+        raise UsageError(
+            "--extend with more DATA is not there yet", where="DATA", hint="extend without DATA, or train a new run on both texts"
+        )
+    setup = reopen(run, plan, inputs, view, already)
+    trunk = store.load(run.checkpoints / store.TRUNK)
+    state = trunk.state
+    more = request.budget.in_steps(plan.batch_tokens, len(setup.data.train)) or guess_steps(request.budget, setup.state)
+    before = setup.state.seconds
+    total = before + (request.budget.seconds or 0.0)
+    state.decisions = [*(d for d in setup.state.decisions if d.step < state.step), Decision(state.step, state.step + more, restart=True)]
+    state.trunk_step, state.seconds, state.train_seconds = None, before, setup.state.train_seconds
+    budget = Budget(minutes=total / 60) if request.budget.seconds is not None else Budget(steps=state.step + more)
+    longer = replace(plan, budget=budget, last_step=state.step + more)
+    store.save(run.checkpoints, trunk.weights, trunk.optimizer, state)
+    for path in store.by_step(run.checkpoints):
+        if path.name > f"step-{state.step:08d}":
+            fsio.remove_tree(path)
+    if budget.seconds is not None:
+        write_decisions(run, state.decisions)
+    write_plan(run, longer, inputs)
+    view.event(f"going on from the trunk at step {state.step:,}")
+    return Setup(run, longer, inputs, setup.data, setup.machine, state, setup.stopwatch, trunk)
+
+
+def guess_steps(budget: Budget, state: State) -> int:
+    """Steps that fit into more minutes, by the pace so far; the clock corrects it."""
+    assert budget.seconds is not None
+    return max(1, int(budget.seconds * state.step / max(1e-3, state.train_seconds)))
+
+
+def text_facts(data: Data) -> TextFacts:
+    manifest = data.manifest
+    return TextFacts(manifest["train_bytes"], len(data.train), manifest["val_bytes"], len(data.val), data.tokenizer.vocab_size)
+
+
+def fingerprint(machine: runtime.Machine) -> str:
+    return runtime.fingerprint(machine.threads, machine.device, machine.instruction_set)
+
+
+def write_decisions(run: Run, decisions: list[Decision]) -> None:
+    """clock.jsonl as a whole, for a beginning."""
+    runs.rewrite_lines(run.clock, [vars(decision) for decision in decisions])
+
+
+def append_decision(run: Run, decision: Decision) -> None:
+    """One more line of clock.jsonl, durable before it acts."""
+    fsio.append_line(run.clock, json.dumps(vars(decision)))

@@ -1,0 +1,24 @@
+"""What a job tells the person who waits. The command line prints it; a program may pass its own, or none."""
+
+from typing import Any
+
+from newleaf.training.plan import Plan
+
+
+class View:
+    """Says nothing. Override what should be heard."""
+
+    def event(self, sentence: str) -> None:
+        """Something that happened, in one sentence."""
+
+    def plan(self, plan: Plan, manifest: dict[str, Any]) -> None:
+        """What will be trained, on what."""
+
+    def step(self, row: dict[str, Any], figures: dict[str, Any]) -> None:
+        """A step is done: its line of metrics.jsonl, and progress, seconds_left, mfu."""
+
+    def evaluation(self, step: int, val_bpb: float, best: bool) -> None:
+        """The held-out figure."""
+
+    def sample(self, step: int, prompt: str, text: str) -> None:
+        """What the model writes now."""

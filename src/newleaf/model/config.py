@@ -1,0 +1,100 @@
+"""What a decoder is, in numbers: one set of axes, and presets that are points on them. Imports no torch."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from newleaf.errors import SettingError
+
+Norm = Literal["layernorm", "rmsnorm"]
+Positions = Literal["learned", "sinusoidal", "rope"]
+Mlp = Literal["gelu", "relu", "swiglu"]
+Bias = Literal["all", "qkv", "none"]
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How rotary positions were stretched to a longer context."""
+
+    kind: Literal["linear", "llama3"]
+    factor: float
+    original_context: int = 0  # the rest is for llama3 alone
+    low_frequency: float = 1.0
+    high_frequency: float = 4.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of one decoder.
+
+    >>> config = preset("qwen3", vocab_size=1024, width=256, depth=4)
+    >>> config.heads, config.head_dim, config.family
+    (4, 64, 'qwen3')
+    """
+
+    vocab_size: int
+    width: int  # of the residual stream
+    depth: int  # number of layers
+    heads: int
+    kv_heads: int  # divides heads
+    head_dim: int  # free: heads * head_dim need not be width
+    mlp_width: int
+    context: int  # the longest sequence, in tokens
+    norm: Norm = "rmsnorm"
+    positions: Positions = "rope"
+    mlp: Mlp = "swiglu"  # gelu is the tanh approximation, as in GPT-2
+    bias: Bias = "none"  # qkv: on q, k and v alone, as in Qwen2
+    qk_norm: bool = True  # RMSNorm over each head of q and k, as in Qwen3
+    tied: bool = False  # the output projection is the embedding
+    norm_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "head_dim", "mlp_width", "context"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"model.{name} is {getattr(self, name)}", expected="a whole number from 1 up")
+        if self.heads % self.kv_heads:
+            raise SettingError(f"model.kv_heads {self.kv_heads} does not divide model.heads {self.heads}", hint="take a divisor")
+        if self.positions == "rope" and self.head_dim % 2:
+            raise SettingError(f"model.head_dim {self.head_dim} is odd", expected="an even number, because rotary positions turn pairs")
+
+    @property
+    def family(self) -> str | None:
+        """The transformers class family that holds this configuration: gpt2, llama, qwen2, qwen3, or None.
+
+        The articles' model (layernorm, sinusoidal, relu) exports as GPT-2 with relu, its positions as the table.
+        """
+        plain_heads = self.heads * self.head_dim == self.width and self.kv_heads == self.heads
+        if self.norm == "layernorm" and self.positions in ("learned", "sinusoidal") and self.mlp in ("gelu", "relu"):
+            return "gpt2" if self.bias == "all" and not self.qk_norm and plain_heads else None
+        if self.norm != "rmsnorm" or self.positions != "rope" or self.mlp != "swiglu":
+            return None
+        if self.qk_norm:
+            return "qwen3" if self.bias == "none" else None
+        return {"none": "llama", "all": "llama", "qkv": "qwen2" if self.heads * self.head_dim == self.width else None}[self.bias]
+
+
+def preset(name: str, *, vocab_size: int, width: int, depth: int, context: int = 256, **overrides: Any) -> ModelConfig:
+    """A family's shape at a given size: `gpt2`, `llama`, `qwen3` or `vaswani` (the model of the popular articles).
+
+    Heads are 64 wide (32 below a width of 128) unless `heads` or `head_dim` say otherwise; other axes may be overridden by name.
+    """
+    if name not in PRESETS:
+        raise SettingError(f"unknown model.family {name!r}", expected=" or ".join(PRESETS))
+    heads, head_dim = overrides.pop("heads", None), overrides.pop("head_dim", None)
+    head_dim = head_dim or (width // heads if heads else 64 if width >= 128 else min(32, width))
+    heads = heads or max(1, width // head_dim)
+    axes = PRESETS[name]
+    wide = 4 * width if axes["mlp"] != "swiglu" else max(64, -(-width * 8 // 3 // 64) * 64)
+    config = ModelConfig(vocab_size, width, depth, heads, heads, head_dim, wide, context, **axes)
+    return replace(config, **overrides)
+
+
+GPT2: dict[str, Any] = {"norm": "layernorm", "positions": "learned", "mlp": "gelu", "bias": "all", "qk_norm": False, "tied": True, "norm_eps": 1e-5}
+PRESETS: dict[str, dict[str, Any]] = {
+    "gpt2": GPT2,
+    "llama": {"norm": "rmsnorm", "positions": "rope", "mlp": "swiglu", "bias": "none", "qk_norm": False, "norm_eps": 1e-5},
+    "qwen2": {"norm": "rmsnorm", "positions": "rope", "mlp": "swiglu", "bias": "qkv", "qk_norm": False},
+    "qwen3": {"norm": "rmsnorm", "positions": "rope", "mlp": "swiglu", "bias": "none", "qk_norm": True},
+    "vaswani": GPT2 | {"positions": "sinusoidal", "mlp": "relu"},
+}

@@ -1,0 +1,94 @@
+"""How large a decoder is and what it costs, before anything is allocated. Imports no torch.
+
+Everything follows from `shapes`, the list of tensors that `Decoder` will have.
+"""
+
+from math import prod
+
+from newleaf.model.config import ModelConfig
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every parameter, in the decoder's order."""
+    c = config
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (c.vocab_size, c.width)}
+    if c.positions == "learned":
+        found["model.embed_positions.weight"] = (c.context, c.width)
+    for layer in range(c.depth):
+        found |= {f"model.layers.{layer}.{name}": shape for name, shape in layer_shapes(c).items()}
+    found |= norm_shapes("model.norm", c)
+    if not c.tied:
+        found["lm_head.weight"] = (c.vocab_size, c.width)
+    return found
+
+
+def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The parameters of one layer."""
+    c = config
+    queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
+    inputs, others = c.bias in ("all", "qkv"), c.bias == "all"
+    found = norm_shapes("input_layernorm", c)
+    found |= linear_shapes("self_attn.q_proj", c.width, queries, inputs)
+    found |= linear_shapes("self_attn.k_proj", c.width, keys, inputs)
+    found |= linear_shapes("self_attn.v_proj", c.width, keys, inputs)
+    found |= linear_shapes("self_attn.o_proj", queries, c.width, others)
+    if c.qk_norm:
+        found |= {"self_attn.q_norm.weight": (c.head_dim,), "self_attn.k_norm.weight": (c.head_dim,)}
+    found |= norm_shapes("post_attention_layernorm", c)
+    if c.mlp == "swiglu":
+        found |= linear_shapes("mlp.gate_proj", c.width, c.mlp_width, others)
+    found |= linear_shapes("mlp.up_proj", c.width, c.mlp_width, others)
+    return found | linear_shapes("mlp.down_proj", c.mlp_width, c.width, others)
+
+
+def linear_shapes(name: str, in_width: int, out_width: int, bias: bool) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (out_width, in_width)} | ({f"{name}.bias": (out_width,)} if bias else {})
+
+
+def norm_shapes(name: str, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (config.width,)} | ({f"{name}.bias": (config.width,)} if config.norm == "layernorm" else {})
+
+
+def parameters(config: ModelConfig) -> int:
+    """How many numbers are learned; a tied projection counts once.
+
+    >>> from newleaf.model.config import preset
+    >>> parameters(preset("gpt2", vocab_size=50257, width=768, depth=12, context=1024))  # GPT-2 small
+    124439808
+    """
+    return sum(prod(shape) for shape in shapes(config).values())
+
+
+def matmul_weights(config: ModelConfig) -> int:
+    """Weights in matrix products: the output projection in, even if tied; look-ups, biases and norms out."""
+    layer = sum(prod(shape) for shape in layer_shapes(config).values() if len(shape) == 2)
+    return config.depth * layer + config.vocab_size * config.width
+
+
+def flops_per_token(config: ModelConfig) -> int:
+    """Training FLOPs a token, forward and backward: 6 × weights in matrix products + 6 × depth × width × context.
+
+    >>> from newleaf.model.config import preset
+    >>> flops_per_token(preset("qwen3", vocab_size=4096, width=320, depth=8))
+    72744960
+    """
+    return 6 * matmul_weights(config) + 6 * config.depth * config.width * config.context
+
+
+def parameter_bytes(config: ModelConfig) -> int:
+    """The float32 weights: what model.safetensors will take, but for its header."""
+    return 4 * parameters(config)
+
+
+def training_bytes(config: ModelConfig, batch_tokens: int) -> int:
+    """Memory at the peak of a training step: weights, gradients, two optimizer moments, and what `batch_tokens` leave behind."""
+    return 4 * parameter_bytes(config) + batch_tokens * activation_bytes(config)
+
+
+def activation_bytes(config: ModelConfig) -> int:
+    """What one token keeps from the forward for the backward, and its logits with their gradient, in float32."""
+    c = config
+    queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
+    attention = 2 * c.width + 3 * (queries + keys) + keys + 2 * queries
+    feed_forward = 2 * c.width + (3 if c.mlp == "swiglu" else 2) * c.mlp_width
+    return 4 * (c.depth * (attention + feed_forward) + 2 * c.width + 3 * c.vocab_size)

@@ -1,0 +1,96 @@
+"""Gradients in, new weights out: Muon, for the matrices inside the layers.
+
+The running mean of a matrix's gradients, U S V' in singular values, is replaced by about U V': every direction is then moved
+as far as every other, where the raw gradient moves few of them far. Five Newton-Schulz steps do it with matrix products alone
+(Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; coefficients from there).
+
+The products are as much work as the model's own at about 700 tokens a step, so they are done for a few equal shapes at a time:
+torch.optim.Muon's numbers to the bit (in bf16, where oneDNN multiplies), in half the time and less.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+A, B, C = 3.4445, -4.7750, 2.0315
+NEWTON_SCHULZ_STEPS = 5
+EPS = 1e-7  # a gradient of zero is divided by this
+STACK = 8  # matrices multiplied at once: more fall out of the cache, fewer leave the cores waiting (measured for widths 128 to 512)
+
+Scale = Literal["match_rms_adamw", "original"]
+SCALES: dict[Scale, Callable[[int, int], float]] = {
+    # U V' has rows and columns of unit length, so a root mean square of 1 / sqrt(max(rows, columns)); AdamW's steps have about
+    # 0.2. With this factor one learning rate and one weight decay serve both (Moonlight, arXiv 2502.16982, section 2.2).
+    "match_rms_adamw": lambda rows, columns: 0.2 * math.sqrt(max(rows, columns)),
+    # Jordan's own: outputs move equally far whatever the shape.
+    "original": lambda rows, columns: math.sqrt(max(1, rows / columns)),
+}
+
+
+@torch.no_grad()
+def muon_(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    momenta: Sequence[Tensor],
+    *,
+    lr: float,
+    weight_decay: float,
+    momentum: float,
+    nesterov: bool = True,
+    scale: Scale = "match_rms_adamw",
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
+    """One step, in place, of matrices of any shapes. `momenta` are the running means of the gradients, zero at first.
+
+    `dtype` is that of the Newton-Schulz products; parameters, gradients and momenta are float32.
+    """
+    for same_shape in stacks(params):
+        rows, columns = params[same_shape[0]].shape
+        steps = torch.empty(len(same_shape), rows, columns, dtype=dtype, device=params[0].device)
+        for index, step in zip(same_shape, steps, strict=True):
+            momenta[index].lerp_(grads[index], 1 - momentum)
+            step.copy_(grads[index].lerp(momenta[index], momentum) if nesterov else momenta[index])
+        for index, step in zip(same_shape, orthogonalize(steps), strict=True):
+            params[index].mul_(1 - lr * weight_decay).add_(step, alpha=-lr * SCALES[scale](rows, columns))
+
+
+def stacks(matrices: Sequence[Tensor]) -> Iterator[list[int]]:
+    """The places of matrices of equal shape, at most STACK together, in a fixed order.
+
+    >>> [*stacks([torch.zeros(2, 3), torch.zeros(3, 2), torch.zeros(2, 3)])]
+    [[0, 2], [1]]
+    """
+    by_shape: dict[torch.Size, list[int]] = {}
+    for index, matrix in enumerate(matrices):
+        by_shape.setdefault(matrix.shape, []).append(index)
+    for places in by_shape.values():
+        yield from (places[start : start + STACK] for start in range(0, len(places), STACK))
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Each matrix of a stack (N, rows, columns) with its singular values moved to about 1, between 0.7 and 1.2.
+
+    X -> a X + (b G + c G²) X with G = X X', or X' X where that is smaller. `matrices` is overwritten.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.div_(torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_(min=EPS))
+    spare, side = torch.empty_like(x), min(x.shape[1:])
+    gram, polynomial = x.new_empty(2, x.shape[0], side, side)  # (N, side, side) each
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        torch.bmm(*((x.mT, x) if tall else (x, x.mT)), out=gram)
+        torch.baddbmm(gram, gram, gram, beta=B, alpha=C, out=polynomial)
+        torch.baddbmm(x, *((x, polynomial) if tall else (polynomial, x)), beta=A, out=spare)
+        x, spare = spare, x
+    return x
+
+
+def orthogonalize_slowly(matrix: Tensor) -> Tensor:
+    """The same for one matrix (rows, columns), as the formula stands."""
+    x = matrix / matrix.norm().clamp(min=EPS)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = A * x + (B * gram + C * gram @ gram) @ x
+    return x

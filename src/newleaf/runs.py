@@ -1,0 +1,176 @@
+"""The run directory: where everything of one model lives, and the lock of the one process that may write it.
+
+Readers take no lock: files at the top change by rename. The lock is the operating system's, so a killed writer leaves none
+behind; beside it stands the owner's name, for the sentence that refuses a second writer.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from newleaf import fsio
+from newleaf.errors import LockedError, RunError
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one run, by name."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.path / "newleaf.toml"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def clock(self) -> Path:
+        return self.path / "clock.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def manifest(self) -> Path:
+        return self.data / "manifest.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def owner(self) -> Path:
+        return self.path / ".owner.json"
+
+    @property
+    def begun(self) -> bool:
+        """Whether training can go on here: the text is prepared and the plan is written."""
+        return self.plan.exists() and self.manifest.exists()
+
+    def read_summary(self) -> dict[str, Any]:
+        """summary.json, or {} where there is none yet."""
+        return read_json(self.summary) if self.summary.exists() else {}
+
+    def require_ours(self) -> None:
+        """RunError if the directory holds something else than a run or a plan: nothing of the user's is ever overwritten."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file", where=str(self.path), expected="a directory for the run", hint="choose another --out")
+        if not self.path.is_dir() or self.plan.exists():
+            return
+        foreign = sorted(p.name for p in self.path.iterdir() if p.name not in UNFINISHED and not p.name.startswith(fsio.TEMPORARY))
+        if foreign:
+            raise RunError(
+                f"{self.path} holds something that is no run of newleaf ({', '.join(foreign[:3])})",
+                where=str(self.path),
+                expected="an empty or new directory",
+                hint="choose another --out",
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the run as its only writer; LockedError, naming the owner, if another process does."""
+        from filelock import FileLock, Timeout
+
+        fsio.make_folders(self.path)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise LockedError(
+                f"{self.path} is being written by {self._name_of_owner()}",
+                where=str(self.path),
+                hint="wait for it, or choose another --out",
+            ) from None
+        try:
+            fsio.write_json(self.owner, {"pid": os.getpid(), "host": platform.node()})
+            for folder in (self.path, self.data, self.checkpoints):
+                fsio.remove_leftovers(folder)
+            yield
+        finally:
+            fsio.remove_tree(self.owner)
+            lock.release()
+
+    def _name_of_owner(self) -> str:
+        for _ in range(20):  # the owner writes its name right after it takes the lock
+            try:
+                owner = read_json(self.owner)
+            except (OSError, RunError):
+                time.sleep(0.02)
+                continue
+            if alive(owner.get("pid"), owner.get("host")):
+                return f"process {owner.get('pid')} on {owner.get('host')}"
+            time.sleep(0.02)
+        return "another process"
+
+
+UNFINISHED = frozenset(
+    {".lock", ".owner.json", "data", "tokenizer.json", "tokenizer_config.json"}
+)  # what a run killed before its plan leaves
+
+
+def alive(pid: object, host: object) -> bool:
+    """Whether the named owner can still be there: a name left behind by a killed process is not the owner's."""
+    if not isinstance(pid, int):
+        return False
+    if host != platform.node() or os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of the run; RunError in one sentence if it is damaged."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}", where=str(path), hint="run newleaf verify on the directory") from None
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged", where=str(path), expected="a JSON object", hint="run newleaf verify on the directory")
+    return value
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole JSON lines of a log; a last line that was cut off is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def rewrite_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace a log by `rows`, whole."""
+    fsio.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

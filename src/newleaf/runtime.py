@@ -1,0 +1,106 @@
+"""The machine: device, precision, threads, matrix rate, time since the command began. Asked once and passed on."""
+
+import os
+import platform
+import statistics
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["float32", "bf16"]
+STARTED = time.monotonic()  # of the first import: the best there is where the process's own start cannot be asked
+
+
+def seconds_since_exec() -> float:
+    """Seconds since this process was started, interpreter and imports included."""
+    try:
+        after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()  # the name may hold spaces
+        started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # field 22: ticks after boot
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    except (OSError, AttributeError, IndexError, ValueError):
+        return time.monotonic() - STARTED
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a plan needs to know. `matmul_flops_per_second` is None until it has been measured."""
+
+    device: str  # cpu, cuda or mps
+    precision: Precision
+    threads: int
+    memory_bytes: int
+    instruction_set: str
+    matmul_flops_per_second: float | None = None
+
+
+def machine(threads: int | None = None, precision: Precision | None = None) -> Machine:
+    """The machine as it is, without measuring anything: bf16 where the instruction set has products for it."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
+    chosen: Precision = precision or ("bf16" if has_bf16(device) else "float32")
+    return Machine(device, chosen, threads or available_cores(), memory_bytes(device), f"{platform.machine()} {name}")
+
+
+def has_bf16(device: str) -> bool:
+    """Whether bf16 products are faster here than float32's, by the instruction set alone."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return device == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes(device: str = "cpu") -> int:
+    """Memory of the device, or of the machine."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    if sys.platform == "win32":
+        return 8 << 30  # a guess: Windows has no sysconf, and the plan only warns
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def matmul_seconds(device: str, precision: Precision, products: int, side: int = 2048) -> list[float]:
+    """Seconds of each of `products` square matrix products in the precision trained in."""
+    import torch
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left = torch.ones(side, side, dtype=dtype, device=device)
+    right, out = left.clone(), left.clone()
+    seconds = []
+    for index in range(products + 1):
+        began = time.perf_counter()
+        torch.mm(left, right, out=out)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        if index:  # the first one warms up
+            seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def matmul_rate(seconds: list[float], side: int = 2048) -> float:
+    """FLOP/s from the seconds of products of `side`: 2 side³ over the median."""
+    return 2 * side**3 / statistics.median(seconds)
+
+
+def fingerprint(threads: int, device: str, instruction_set: str) -> str:
+    """What has to be the same for the same bits."""
+    import torch
+
+    return f"torch {torch.__version__} · {instruction_set} · {device} · {threads} threads · 1 process"
+
+
+def measured(machine: Machine, products: int = 5) -> Machine:
+    """The same machine with its matrix rate."""
+    return replace(machine, matmul_flops_per_second=matmul_rate(matmul_seconds(machine.device, machine.precision, products)))

@@ -1,0 +1,28 @@
+"""What reading gives: documents, and a word about everything that did not become one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text, decoded: no byte order mark, line feeds for CRLF, nothing else changed."""
+
+    text: str
+    source: str  # where it is from, for people: "poems/a.txt", "poems.jsonl:12"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was left out."""
+
+    source: str
+    reason: str
+    count: int = 1  # more than one only for the rows of one file beyond those named one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """Something that was read although it was damaged, and what had to be mended."""
+
+    source: str
+    repair: str

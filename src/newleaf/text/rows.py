@@ -1,0 +1,242 @@
+"""A file of rows in, its rows out: JSON lines, JSON, CSV, TSV, each also packed with gzip.
+
+JSON lines and tables are read line by line, whatever their size. A broken row is passed on as `Broken`, and the rest is read; a whole
+file that cannot be read raises NotText. Sizes have limits, because a file from elsewhere may have been made to exhaust us: gzip may
+not unpack to more than 200 times its size, a line may not be longer than 32 MB, JSON too deep for the parser is broken.
+"""
+
+import csv
+import gzip
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, BinaryIO, cast
+
+from newleaf.text.decode import NotText, recognise
+from newleaf.text.shapes import is_number, unfolded
+
+TABLES = {".csv": ",", ".tsv": "\t"}
+JSON_LINES = {".jsonl", ".ndjson"}
+ROWS = {*TABLES, *JSON_LINES, ".json"}
+MAX_RATIO, SMALL_BYTES = 200, 16 << 20  # of gzip: below the second number the first does not matter
+MAX_LINE_BYTES = 32 << 20
+HEAD_BYTES = 1 << 20  # of a file decide about its encoding
+SAMPLE_ROWS = 100  # of a table decide whether it has a header
+MAX_NAME = 60  # characters of a column's name
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row that cannot be read."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row (a line, to begin with) and where it begins, counted from 1."""
+
+    number: int
+    value: Any
+    repair: str = ""
+
+
+def kind_of(path: str) -> str:
+    """What a file's name says it is: one of ROWS, or "" for plain text.
+
+    >>> kind_of("a/poems.JSONL.gz"), kind_of("poems.txt.gz"), kind_of("notes")
+    ('.jsonl', '', '')
+    """
+    suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
+    last = suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:]
+    return last[0] if last and last[0] in ROWS else ""
+
+
+def rows_of(path: str, column: str | None) -> Iterator[Row]:
+    """Every row of a file of rows: objects as dicts, other JSON values as they are."""
+    kind = kind_of(path)
+    with open_file(path) as file:
+        head = file.read(HEAD_BYTES)
+    if kind == ".json" or (kind in JSON_LINES and is_whole_json(head)):
+        yield from json_rows(path, column)
+    elif kind in JSON_LINES:
+        yield from map(parsed, lines_of(path, head))
+    else:
+        yield from table_rows(lines_of(path, head), kind)
+
+
+def open_file(path: str) -> BinaryIO:
+    """A file to read bytes from, unpacked if its name ends in .gz."""
+    if not path.lower().endswith(".gz"):
+        return open(path, "rb")
+    packed = gzip.open(path, "rb")  # closed with the reader around it
+    most = max(SMALL_BYTES, MAX_RATIO * os.path.getsize(path))
+    return cast(BinaryIO, io.BufferedReader(Unpacking(cast(BinaryIO, packed), most), HEAD_BYTES))
+
+
+class Unpacking(io.RawIOBase):
+    """A reader that refuses to give more than `most` bytes."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self.file, self.left = file, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = cast(int, cast(Any, self.file).readinto(buffer))
+        self.left -= count
+        if self.left < 0:
+            raise NotText(f"unpacks to more than {MAX_RATIO} times its size")
+        return count
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def lines_of(path: str, head: bytes) -> Iterator[Row]:
+    """The lines of a file as text, each without its line end."""
+    whole = recognise(head[: head.rfind(b"\n") + 1] or head)
+    if whole.encoding.startswith(("utf-16", "utf-32")):  # where a line end is no single byte
+        with open_file(path) as file:
+            decoded = recognise(file.read())
+        yield from (Row(number, line) for number, line in enumerate(decoded.text.split("\n"), start=1))
+        return
+    with open_file(path) as file:
+        for number in itertools.count(1):
+            line = file.readline(MAX_LINE_BYTES)
+            if not line:
+                return
+            if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(MAX_LINE_BYTES)
+                yield Row(number, Broken(f"a line of more than {MAX_LINE_BYTES >> 20} MB"))
+            else:
+                yield decoded_line(number, line.removesuffix(b"\n").removesuffix(b"\r"), whole.encoding)
+
+
+def decoded_line(number: int, line: bytes, encoding: str) -> Row:
+    """One line, in the encoding of the file or, failing that, in whatever it is in."""
+    if number == 1:
+        line = line.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in line:
+        return Row(number, Broken("not text"))
+    try:
+        return Row(number, line.decode(encoding))
+    except UnicodeDecodeError:
+        pass
+    try:
+        decoded = recognise(line)
+    except NotText as error:
+        return Row(number, Broken(str(error)))
+    return Row(number, decoded.text, decoded.repair)
+
+
+def parsed(line: Row) -> Row:
+    """A line of JSON lines; an empty one is Broken("")."""
+    if isinstance(line.value, Broken):
+        return line
+    try:
+        return Row(line.number, json.loads(line.value) if line.value.strip() else Broken(""), line.repair)
+    except ValueError:
+        return Row(line.number, Broken("broken JSON"))
+    except RecursionError:
+        return Row(line.number, Broken("JSON nested too deeply"))
+
+
+def is_whole_json(head: bytes) -> bool:
+    """Whether a file of "JSON lines" is really one JSON value over several lines."""
+    first = head.lstrip().removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
+    return first in (b"[", b"{")
+
+
+def json_rows(path: str, column: str | None) -> Iterator[Row]:
+    """The rows of a whole JSON value, counted from 1; of a .json that is really JSON lines, its lines."""
+    with open_file(path) as file:
+        decoded = recognise(file.read())
+    try:
+        values = unfolded(json.loads(decoded.text), column)
+        yield from (Row(number, value, decoded.repair if number == 1 else "") for number, value in enumerate(values, start=1))
+    except RecursionError:
+        raise NotText("JSON nested too deeply") from None
+    except ValueError as error:
+        lines = [Row(number, line) for number, line in enumerate(decoded.text.split("\n"), start=1) if line.strip()]
+        if len(lines) < 2 or isinstance(parsed(lines[0]).value, Broken):
+            raise NotText(f"broken JSON ({str(error)[:80]})") from None
+        yield from map(parsed, lines)
+
+
+def table_rows(lines: Iterator[Row], kind: str) -> Iterator[Row]:
+    """The rows of a table as dicts. Without a header the columns are called "1", "2", …"""
+    cells = cell_rows(lines, kind)
+    sample = list(itertools.islice(cells, SAMPLE_ROWS))
+    good = [row.value for row in sample if not isinstance(row.value, Broken)]
+    header = has_header(good)
+    names = named(good[0]) if header else [str(index + 1) for index in range(max(map(len, good), default=0))]
+    for row in itertools.chain(sample, cells):
+        if isinstance(row.value, Broken):
+            yield row
+        elif header:
+            header = False
+        elif len(row.value) > len(names):
+            yield Row(row.number, Broken("more cells than the table has columns"))
+        else:
+            yield Row(row.number, dict(zip(names, row.value, strict=False)), row.repair)
+
+
+def named(header: list[str]) -> list[str]:
+    """Column names; an empty one (the index that pandas writes) is called by its position."""
+    return [cell.strip() or str(index + 1) for index, cell in enumerate(header)]
+
+
+def has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row names the columns: short, different, no numbers, and nothing that comes again further down.
+
+    >>> has_header([["label", "text"], ["1", "fine"]]), has_header([["fine", "World"], ["good", "World"]])
+    (True, False)
+    """
+    if not rows:
+        return False
+    first = [cell for cell in rows[0] if cell]
+    if len(set(first)) < len(first) or any(is_number(cell) or len(cell) > MAX_NAME for cell in first):
+        return False
+    return not any(cell and cell in (row[index] for row in rows[1:] if index < len(row)) for index, cell in enumerate(rows[0]))
+
+
+def cell_rows(lines: Iterator[Row], kind: str) -> Iterator[Row]:
+    """Rows of cells. In .tsv quotes are ordinary characters, as in the data sets that come so; in .csv a cell may hold line ends."""
+    csv.field_size_limit(MAX_LINE_BYTES)  # its default would break every long text; the module has no other place for it
+    passed: list[Row] = []  # what the reader of tables never sees
+    last = Row(0, "")
+
+    def texts() -> Iterator[str]:
+        nonlocal last
+        for last in lines:
+            if isinstance(last.value, Broken):
+                passed.append(last)
+            else:
+                yield last.value + "\n"
+
+    source = texts()
+    first = next(source, "")
+    delimiter = TABLES[kind] if "," in first or kind == ".tsv" else max(",;\t|", key=first.count)
+    quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
+    reader = csv.reader(itertools.chain([first] if first else [], source), delimiter=delimiter, quoting=quoting)
+    begin = last.number
+    while True:
+        try:
+            cells: Any = next(reader, None)
+        except csv.Error:
+            cells = Broken("broken row of a table")
+        yield from passed
+        passed.clear()
+        if cells is None:
+            return
+        if cells:
+            yield Row(begin, cells, last.repair)
+        begin = last.number + 1

@@ -1,0 +1,292 @@
+"""The training loop: batch, loss, backward, step; and around it the guard, the clock, evaluations and checkpoints.
+
+What is trained on, how it is judged and what a person sees are passed in: the loop imports no evaluation and no generation.
+After each step the state holds everything that the next one depends on, so stopping and going on changes no bit.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from newleaf.batches.pretrain import PretrainBatches, Stream, step_seed
+from newleaf.checkpoint import store
+from newleaf.checkpoint.state import Best, Decision, State
+from newleaf.errors import DivergedError, Interrupted
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import Dropout
+from newleaf.optim.optimizer import Optimizer
+from newleaf.optim.schedule import multiplier
+from newleaf.training import clock, guard
+from newleaf.training.clock import Pace, Stopwatch
+from newleaf.training.guard import BadStep
+from newleaf.training.metrics import Metrics
+from newleaf.training.plan import Plan
+from newleaf.training.signals import Stop
+
+MAX_TRIES = 2  # how often a run goes back after a bad step without getting any further
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A held-out figure."""
+
+    val_loss: float  # nats a token
+    val_bpb: float
+    num_tokens: int
+    num_bytes: int
+
+
+class Task(Protocol):
+    """What the loop is handed by its surroundings: how a batch is judged, and who is told. None of it may change the state."""
+
+    def build(self) -> tuple[Decoder, Optimizer]:
+        """As before step 0: where there is no checkpoint to go back to."""
+        ...
+
+    def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
+        """The mean over the targets, a scalar."""
+        ...
+
+    def evaluate(self, model: Decoder) -> Evaluation:
+        """On the fixed sample of held-out text."""
+        ...
+
+    def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
+        """Write the best model so far; returns the sha256 of the file."""
+        ...
+
+    def decide(self, decision: Decision) -> None:
+        """Make a decision of the clock durable."""
+        ...
+
+    def tail_seconds(self, evaluation_seconds: float) -> float:
+        """What follows the last step of a run with a clock, from the seconds of one evaluation."""
+        ...
+
+    def on_step(self, state: State, row: dict[str, Any], progress: float) -> None: ...
+
+    def on_evaluation(self, state: State, evaluation: Evaluation) -> None: ...
+
+    def on_sample(self, state: State, model: Decoder) -> None: ...
+
+    def on_event(self, sentence: str) -> None: ...
+
+
+@dataclass
+class Loop:
+    """One process's training of one model."""
+
+    plan: Plan
+    task: Task
+    model: Decoder
+    optimizer: Optimizer
+    state: State
+    ids: Stream  # of the training text
+    folder: Path  # checkpoints/
+    metrics: Metrics
+    stop: Stop
+    stopwatch: Stopwatch
+    pace: Pace | None = None  # where there is a clock
+    pauses: dict[str, float] = field(default_factory=lambda: {"evaluation": 0.0, "checkpoint": 0.0, "sample": 0.0})
+    _tries: int = 0
+    _saved_step: int = -1
+
+    def run(self) -> None:
+        """Train to the end of the budget. Interrupted after a signal, with everything saved; DivergedError after two tries."""
+        self._saved_step = self.state.step
+        while not self.finished:
+            try:
+                self._enter_decay()
+                if self._step():
+                    self._after_step()
+            except BadStep as reason:
+                self._go_back(str(reason))
+            if self.stop.requested:
+                self._leave()
+        self.save()
+
+    @property
+    def finished(self) -> bool:
+        return clock.progress(self.state.decisions, self.state.step, self.plan.decay_from) >= 1
+
+    # one step -------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> bool:
+        """One update of the weights; False if a signal came before it: the state is still that of the step before."""
+        began = self.stopwatch()
+        progress = clock.progress(self.state.decisions, self.state.step, self.plan.decay_from)
+        scale = multiplier(self.state.step, progress, self.plan.optim)
+        loss = self._gradients()
+        if loss is None:
+            return False
+        grad_norm = self.optimizer.clip()
+        guard.judge(self.state, loss, grad_norm)
+        self.optimizer.step(scale)
+        seconds = self.stopwatch()
+        self.state.step += 1
+        self.state.tokens += self.plan.batch_tokens
+        self.state.seconds = seconds
+        self.state.train_seconds += seconds - began
+        if self.pace is not None:
+            self.pace.mark(self.state.step, seconds)
+        row = {"step": self.state.step, "tokens": self.state.tokens, "seconds": round(seconds, 4), "loss": loss}
+        row |= {
+            "lr": self.plan.optim.lr * scale,
+            "grad_norm": grad_norm,
+            "tokens_per_second": round(self.plan.batch_tokens / max(1e-9, seconds - began), 1),
+        }
+        self.metrics.begin(row)
+        self.task.on_step(self.state, row, progress)
+        return True
+
+    def _gradients(self) -> float | None:
+        """Mean loss of the batch, its gradients gathered over micro-batches; None if a signal came in the middle."""
+        inputs, targets = self._batches()(self.state.step)  # (B, T)
+        self.optimizer.zero_grad()
+        total = 0.0
+        rows = self.state.micro_batch
+        for index, first in enumerate(range(0, len(inputs), rows)):
+            if self.stop.requested:
+                self.optimizer.zero_grad()
+                return None
+            chunk = [torch.from_numpy(part[first : first + rows]).to(self.model.device) for part in (inputs, targets)]
+            share = len(chunk[0]) / len(inputs)
+            loss = self.task.loss(self.model, chunk[0], chunk[1], self._dropout(index)) * share
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total
+
+    def _batches(self) -> PretrainBatches:
+        plan, state = self.plan, self.state
+        rows = plan.batch_tokens // plan.context
+        return PretrainBatches(self.ids, plan.context, rows, plan.seed, state.retry, state.generation, state.generation_step)
+
+    def _dropout(self, micro_index: int) -> Dropout | None:
+        """Drawn from a generator of its own, seeded by what the batch is a function of."""
+        if not self.plan.dropout:
+            return None
+        seed = step_seed(self.plan.seed, (self.state.retry, self.state.generation, self.state.step, micro_index))
+        return Dropout(self.plan.dropout, torch.Generator(self.model.device).manual_seed(seed))
+
+    # after a step ---------------------------------------------------------------------------------------------------
+
+    def _after_step(self) -> None:
+        step = self.state.step
+        due = {name: step % every == 0 for name, every in self.plan.every.items()}
+        if due["evaluation"] or self.finished:
+            self._paused("evaluation", self._evaluate)
+        if due["sample"]:
+            self._paused("sample", lambda: self.task.on_sample(self.state, self.model))
+        self.metrics.end()
+        if due["checkpoint"] and not self.finished:
+            self._paused("checkpoint", self.save)
+        self._check_clock()
+
+    def _evaluate(self) -> None:
+        evaluation = self.task.evaluate(self.model)
+        if not math.isfinite(evaluation.val_loss):
+            raise BadStep(f"the held-out loss is {evaluation.val_loss}")
+        self.require_finite()
+        best = self.state.best
+        if best is None or evaluation.val_loss < best.val_loss:
+            sha256 = self.task.keep(self.model, self.state.step, evaluation)
+            self.state.best = Best(evaluation.val_loss, evaluation.val_bpb, self.state.step, sha256)
+        self.metrics.add(val_loss=evaluation.val_loss, val_bpb=evaluation.val_bpb)
+        self.task.on_evaluation(self.state, evaluation)
+
+    def _paused(self, what: str, action: Callable[[], object]) -> None:
+        """Do something that is not a step, and remember how long it took."""
+        began = self.stopwatch()
+        action()
+        self.pauses[what] = self.stopwatch() - began
+        if self.pace is not None:
+            self.pace.pause(self.pauses[what])
+
+    def require_finite(self) -> None:
+        """Raise BadStep if a weight or an optimizer value is NaN or infinite: such a state is never written."""
+        tensors = [*self.model.parameters(), *(t for t in self.optimizer.state().values() if t.is_floating_point())]
+        if not bool(torch.stack([torch.isfinite(norm) for norm in torch._foreach_norm([t.detach() for t in tensors])]).all()):
+            raise BadStep("a weight or an optimizer value is no longer finite")
+
+    def save(self, name: str | None = None) -> None:
+        """Write a checkpoint of this moment and keep only the newest ones."""
+        self.require_finite()
+        self.state.seconds = self.stopwatch()
+        store.save(self.folder, self.model.state_dict(), self.optimizer.state(), self.state, name)
+        if name is None:
+            store.prune(self.folder)
+            self._saved_step, self._tries = self.state.step, 0 if self.state.step > self._saved_step else self._tries
+
+    # the clock ------------------------------------------------------------------------------------------------------
+
+    def _enter_decay(self) -> None:
+        """Once, when the decay is about to begin: keep the trunk, and say when the run will end."""
+        state = self.state
+        if state.trunk_step is not None or clock.progress(state.decisions, state.step, self.plan.decay_from) < self.plan.decay_from:
+            return
+        state.trunk_step = state.step
+        self._paused("checkpoint", lambda: self.save(store.TRUNK))
+        self._check_clock(force=True)
+
+    def _check_clock(self, force: bool = False) -> None:
+        """Take and write a new decision if the one in force would end early or late, or if `force` asks for one."""
+        state, last = self.state, self.state.decisions[-1].last
+        if self.pace is None or state.step < state.decisions[-1].step:
+            return  # no clock, or a resumed run on its way to decisions already taken
+        self.pace.deadline = self.pace.budget - self.task.tail_seconds(self.pauses["evaluation"])
+        now, pauses = self.stopwatch(), self._still_to_pause(last)
+        fitting = self.pace.fitting_last(state.step, now, pauses)
+        if fitting is None or not (force or self.pace.misses(last, state.step, now, pauses)):
+            return
+        decision = Decision(state.step, fitting)
+        self.task.decide(decision)
+        state.decisions.append(decision)
+
+    def _still_to_pause(self, last: int) -> float:
+        """Seconds of evaluations, samples and checkpoints that are still to come before the last step."""
+        return sum((last // every - self.state.step // every) * self.pauses[name] for name, every in self.plan.every.items())
+
+    # when things go wrong -------------------------------------------------------------------------------------------
+
+    def _go_back(self, reason: str) -> None:
+        """Return to the last good state, and on with other data; DivergedError when that has not helped twice."""
+        failed = self.state
+        self._tries += 1
+        if self._tries > MAX_TRIES:
+            raise DivergedError(
+                f"at step {failed.step + 1} {reason}, again after going back {MAX_TRIES} times",
+                hint="lower --optim.lr, or look for what is odd in the text; the best model so far is kept",
+            )
+        found, _ = store.latest(self.folder)
+        if found is None:
+            self.model, self.optimizer = self.task.build()
+            state = State(
+                micro_batch=failed.micro_batch, matmul_seconds=failed.matmul_seconds, fingerprint=failed.fingerprint, exact=failed.exact
+            )
+        else:
+            self.model.load_state_dict(found.weights)
+            self.optimizer.load(found.optimizer, found.state.step)
+            state = found.state
+        kept = {
+            "retry": failed.retry + 1,
+            "decisions": failed.decisions,
+            "seconds": self.stopwatch(),
+            "train_seconds": failed.train_seconds,
+        }
+        self.state = replace(state, **kept)
+        self.metrics.rewind(self.state.step)
+        self.task.on_event(f"step {failed.step + 1}: {reason}; back to step {self.state.step} and on with other data")
+
+    def _leave(self) -> None:
+        """Save and raise Interrupted."""
+        assert self.stop.exit_code is not None
+        try:
+            self.save()
+        except BadStep as reason:
+            self.task.on_event(f"not saved at step {self.state.step}, because {reason}; the checkpoint before it stands")
+        raise Interrupted(f"stopped by a signal at step {self.state.step:,}, everything is saved", exit_code=self.stop.exit_code)

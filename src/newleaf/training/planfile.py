@@ -1,0 +1,84 @@
+"""newleaf.toml: the plan as a file. Resume reads it and measures nothing; as a recipe it repeats the run in steps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from newleaf import fsio
+from newleaf.checkpoint.state import Decision
+from newleaf.errors import RunError, SettingError
+from newleaf.model.config import ModelConfig
+from newleaf.runs import Run
+from newleaf.settings import build, flatten, leaves, names, read_toml, to_toml, unknown_setting
+from newleaf.training.clock import Budget
+from newleaf.training.plan import Plan
+from newleaf.training.settings import Recipe
+from newleaf.version import __version__
+
+GROUPS = ("model", "data", "optim", "train")
+OUR_SECTIONS = ("config", "taken", "foreseen", "reasons_en", "reasons_zh", "inputs")  # not for a recipe to set
+
+
+def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[Decision] = ()) -> None:
+    """Write the plan; `taken` are the decisions of the clock once the run is finished, so that a recipe can repeat it in steps."""
+    budget = {field.name: value for field in fields(plan.budget) if (value := getattr(plan.budget, field.name)) is not None}
+    settings = dict(leaves(plan.recipe))
+    sections: dict[str, Mapping[str, Any]] = {"": {"newleaf": __version__, "seed": plan.seed}, "budget": budget}
+    for group in GROUPS:
+        sections[group] = {name.removeprefix(f"{group}."): value for name, value in settings.items() if name.startswith(f"{group}.")}
+    decisions = taken or plan.decisions
+    sections["taken"] = {"last_step": plan.last_step, "evaluation_tokens": plan.evaluation_tokens} | (
+        {"decisions": [[d.step, d.last, d.restart] for d in decisions]} if decisions else {}
+    )
+    sections["config"] = vars(plan.config)
+    sections["foreseen"] = plan.foreseen
+    sections["inputs"] = inputs
+    sections["reasons_en"] = {f'"{name}"': reason[0] for name, reason in plan.reasons.items()}
+    sections["reasons_zh"] = {f'"{name}"': reason[1] for name, reason in plan.reasons.items()}
+    fsio.write_text(run.plan, "# The plan of this run. As a recipe (--recipe) it repeats the run in steps.\n" + to_toml(sections))
+
+
+def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
+    """The plan of a run and its inputs; RunError in one sentence if the file was damaged."""
+    table = read_toml(run.plan)
+    try:
+        recipe = build(Recipe, flatten({group: table[group] for group in GROUPS}))
+        taken = table["taken"]
+        reasons = {name: (table["reasons_en"][name], table["reasons_zh"][name]) for name in table["reasons_en"]}
+        plan = Plan(
+            seed=table["seed"],
+            budget=Budget(**table["budget"]),
+            recipe=recipe,
+            config=ModelConfig(**table["config"]),
+            last_step=taken["last_step"],
+            evaluation_tokens=taken["evaluation_tokens"],
+            reasons=reasons,
+            foreseen=table["foreseen"],
+            decisions=tuple(Decision(*decision) for decision in taken.get("decisions", [])),
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run.plan} is damaged: {error}", where=str(run.plan), hint="restore it; the checkpoints are untouched") from None
+    return plan, table["inputs"]
+
+
+def recipe_layer(table: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """({dotted setting: value}, what else a recipe may say: budget, seed, decisions) of a TOML recipe or of a run's newleaf.toml."""
+    settings = flatten({group: table[group] for group in GROUPS if group in table})
+    known = [*names(Recipe), *(f"budget.{field.name}" for field in fields(Budget)), "seed", "newleaf"]
+    for name, value in table.items():
+        if name in (*GROUPS, *OUR_SECTIONS, "budget", "seed", "newleaf"):
+            continue
+        inner = next(iter(value), "") if isinstance(value, Mapping) else ""
+        raise unknown_setting(f"{name}.{inner}" if inner else name, known)
+    other: dict[str, Any] = {"seed": table.get("seed")}
+    for name, value in dict(table.get("budget", {})).items():
+        if f"budget.{name}" not in known:
+            raise unknown_setting(f"budget.{name}", known)
+        other[name] = value
+    decisions = table.get("taken", {}).get("decisions")
+    if decisions:
+        try:
+            other = {"seed": other["seed"], "decisions": tuple(Decision(*d) for d in decisions), "steps": decisions[-1][1]}
+        except (TypeError, IndexError):
+            raise SettingError(f"{path} has decisions that cannot be read", where=path, hint="take it from a finished run again") from None
+    return settings, other

@@ -1,0 +1,129 @@
+"""Text in, a data directory out: the split, the tokenizer, token shards, and a manifest that says what was done.
+
+The manifest is written last: a data directory without one is a torso, and the next start begins it anew.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from newleaf import fsio
+from newleaf.batches.pretrain import Stream
+from newleaf.errors import ShardError
+from newleaf.runs import Run, read_json
+from newleaf.text.document import Document
+from newleaf.text.read import Corpus, default_inputs
+from newleaf.text.split import survey
+from newleaf.tokens.shards import Shards, write_shards
+from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
+from newleaf.training.clock import Budget
+
+SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
+HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
+SAMPLE_BYTES = 20_000_000  # of the training text, for the tokenizer
+
+
+@dataclass(frozen=True)
+class Data:
+    """Tokenized text, opened for training."""
+
+    manifest: dict[str, Any]
+    tokenizer: Tokenizer
+    train: Stream
+    val: Stream
+    byte_lengths: np.ndarray  # (V,) bytes of each token, 0 for special ones
+
+    def num_bytes(self, ids: np.ndarray) -> int:
+        """UTF-8 bytes of the text that `ids` stand for."""
+        return int(self.byte_lengths[ids].sum())
+
+    def text_tail(self, ids: Stream, num_bytes: int) -> bytes:
+        """The last bytes of a stream's text, at most `num_bytes`."""
+        tail = ids[max(0, len(ids) - num_bytes) :]
+        return self.tokenizer.decode_bytes([int(i) for i in tail if self.byte_lengths[i]])[-num_bytes:]
+
+
+def corpora(inputs: dict[str, Any]) -> tuple[Corpus, Corpus | None]:
+    """The text to learn from, and the --val file if one was named."""
+    names, val = inputs["data"] or default_inputs(), inputs["val"]
+    corpus = Corpus(names, column=inputs["column"], stdin=stdin_for(names), exclude=[Path(val)] if val else [])
+    return corpus, Corpus([val], column=inputs["column"]) if val else None
+
+
+def stdin_for(names: Sequence[str]) -> bytes | None:
+    """Everything on stdin, if it was named."""
+    return sys.stdin.buffer.read() if "-" in names else None
+
+
+def prepare(
+    run: Run, corpus: Corpus, val: Corpus | None, budget: Budget, vocab_size: int | None, threads: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Read, split, train the tokenizer and encode. TextError if there is too little text."""
+    tell("reading the text")
+    fsio.remove_tree(run.data)
+    fsio.make_folders(run.data)
+    split = survey(corpus, val, held_out_bytes(budget))
+    tell(f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer")
+    tokenizer = Tokenizer.train(
+        sample(split.train_documents(corpus), split.train_bytes, sample_bytes(budget)), vocab_size or planned_vocab_size(split.train_bytes)
+    )
+    tokenizer.save(run.path)
+    tell(f"encoding with a vocabulary of {tokenizer.vocab_size:,}")
+    parts = {
+        "train": write_shards(run.data, "train", texts(split.train_documents(corpus)), tokenizer, threads),
+        "val": write_shards(run.data, "val", texts(split.held_out_documents(val or corpus)), tokenizer, threads),
+    }
+    manifest = split.as_json() | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
+    fsio.write_json(run.manifest, manifest)
+    return manifest
+
+
+def open_data(run: Run, verify: bool) -> Data:
+    """What `prepare` wrote; with `verify` every byte of it is checked first."""
+    manifest = read_json(run.manifest)
+    tokenizer_file = run.path / "tokenizer.json"
+    if not tokenizer_file.exists() or fsio.sha256(tokenizer_file) != manifest["tokenizer_sha256"]:
+        raise ShardError(
+            f"{tokenizer_file} is not the one that the text was encoded with",
+            where=str(tokenizer_file),
+            hint="restore it, or start a new run",
+        )
+    tokenizer = Tokenizer.load(run.path)
+    train, val = (Shards.open(run.data, manifest[name]) for name in ("train", "val"))
+    if verify:
+        train.verify()
+        val.verify()
+    return Data(manifest, tokenizer, train.ids, val.ids, byte_lengths(tokenizer))
+
+
+def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
+    """(V,) how many bytes of text each token stands for."""
+    return np.array(
+        [len(tokenizer.token_bytes(i)) if not tokenizer.is_special(i) else 0 for i in range(tokenizer.vocab_size)], dtype=np.int64
+    )
+
+
+def held_out_bytes(budget: Budget) -> int:
+    """At most this much is held out."""
+    short = budget.minutes is not None and budget.minutes <= SHORT_BUDGET_MINUTES
+    return HELD_OUT_BYTES if short else HELD_OUT_BYTES_LONG
+
+
+def sample_bytes(budget: Budget) -> int:
+    """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
+    return SAMPLE_BYTES if budget.minutes is None else int(min(SAMPLE_BYTES, 4_000_000 * budget.minutes))
+
+
+def sample(documents: Iterable[Document], total_bytes: int, most_bytes: int) -> Iterator[str]:
+    """The same leading share of each document, so that all together have at most `most_bytes`."""
+    share = min(1.0, most_bytes / max(1, total_bytes))
+    for document in documents:
+        yield document.text if share == 1 else document.text[: int(len(document.text) * share) + 1]
+
+
+def texts(documents: Iterable[Document]) -> Iterator[str]:
+    return (document.text for document in documents)

@@ -1,0 +1,130 @@
+"""What a person asked for, checked before any work begins: text, budget, place, settings. Imports no torch."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from newleaf.checkpoint.state import Decision
+from newleaf.errors import RunError, UsageError
+from newleaf.runs import Run
+from newleaf.settings import from_environment, leaves, merge, read_toml
+from newleaf.text.read import default_name
+from newleaf.training.clock import Budget
+from newleaf.training.plan import Plan
+from newleaf.training.planfile import read_plan, recipe_layer
+from newleaf.training.settings import Recipe
+
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command to train or to plan, its layers merged."""
+
+    data: tuple[str, ...]
+    out: Path
+    budget: Budget | None  # None: not given
+    val: str | None
+    column: str | None
+    seed: int | None
+    recipe: Recipe
+    decisions: tuple[Decision, ...]  # of a finished run that the recipe repeats
+    resume: bool
+    extend: bool
+
+    @property
+    def run(self) -> Run:
+        return Run(self.out)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the plan remembers of where the text came from."""
+        return {"data": list(self.data), "val": self.val, "column": self.column}
+
+
+def make_request(
+    data: Sequence[str] | str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None,
+    budget: Mapping[str, Any],
+    val: str | os.PathLike[str] | None,
+    column: str | None,
+    seed: int | None,
+    recipe: str | os.PathLike[str] | None,
+    settings: Mapping[str, Any],
+    resume: bool,
+    extend: bool,
+) -> Request:
+    """Merge recipe, environment and what was typed. UsageError for what cannot be."""
+    if resume and extend:
+        raise UsageError(
+            "--resume and --extend were given together", expected="one of them", hint="--resume finishes a run, --extend goes on after it"
+        )
+    inputs = (os.fspath(data),) if isinstance(data, str | os.PathLike) else tuple(os.fspath(item) for item in data)
+    said, other = recipe_layer(read_toml(Path(recipe)), os.fspath(recipe)) if recipe else ({}, {})
+    given = {name: value for name, value in budget.items() if value is not None}
+    if not given:
+        given = {field.name: other[field.name] for field in fields(Budget) if other.get(field.name) is not None}
+    seed = seed if seed is not None else other.get("seed")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise UsageError(f"--seed is {seed}", where="--seed", expected="a whole number from 0 up")
+    decisions = other.get("decisions", ()) if not budget_given(budget) else ()
+    merged = merge(Recipe, said, from_environment(Recipe), settings)
+    path = Path(out) if out is not None else Path("runs") / default_name(inputs)
+    return Request(
+        inputs, path, Budget(**given) if given else None, os.fspath(val) if val else None, column, seed, merged, decisions, resume, extend
+    )
+
+
+def budget_given(budget: Mapping[str, Any]) -> bool:
+    return any(value is not None for value in budget.values())
+
+
+def require_same(request: Request, plan: Plan, inputs: Mapping[str, Any]) -> None:
+    """UsageError, naming both, if a command to resume asks for something else than the run was begun with."""
+    pairs: list[tuple[str, Any, Any]] = []
+    if request.budget is not None:
+        pairs.append(("the budget", str(plan.budget), str(request.budget)))
+    if request.data:
+        pairs.append(("DATA", same_paths(inputs.get("data", [])), same_paths(request.data)))
+    pairs += [(f"--{name}", inputs.get(name), value) for name in ("val", "column") if (value := getattr(request, name)) is not None]
+    if request.seed is not None:
+        pairs.append(("--seed", plan.seed, request.seed))
+    planned = dict(leaves(plan.recipe))
+    pairs += [(name, planned.get(name), value) for name, value in leaves(request.recipe)]
+    for name, recorded, asked in pairs:
+        if recorded != asked:
+            raise UsageError(
+                f"{name} is {shown(asked)} here, but {request.out} was begun with {shown(recorded)}",
+                where=name,
+                hint="leave it out to resume, or choose another --out",
+            )
+
+
+def require_state(request: Request) -> dict[str, Any] | None:
+    """The summary of a run that is already finished and has nothing to do; RunError if the command does not fit what stands there."""
+    run = request.run
+    finished = run.read_summary().get("stopped_by") in ("budget", "text")
+    begun = run.manifest.exists() and run.plan.exists()
+    if request.extend and not finished:
+        raise RunError(
+            f"{run.path} is not a finished run", where=str(run.path), hint="--extend goes on after a finished run; --resume finishes one"
+        )
+    if begun and not (request.resume or request.extend):
+        line = f"newleaf train --resume --out {run.path}"
+        raise RunError(f"a run stands in {run.path}", where=str(run.path), hint=f"go on with: {line} (or choose another --out)")
+    if request.resume and finished and begun:
+        plan, inputs = read_plan(run)
+        require_same(request, plan, inputs)
+        return run.read_summary()
+    return None
+
+
+def same_paths(paths: Sequence[str]) -> list[str]:
+    return [path if path == "-" else str(Path(path).absolute()) for path in paths]
+
+
+def shown(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,56 @@
+"""The settings of a run, as a tree of frozen dataclasses. Absent values (None) are for the plan to fill. Imports no torch."""
+
+from dataclasses import dataclass, field
+
+from newleaf.model.settings import ModelSettings
+from newleaf.optim.settings import OptimSettings
+from newleaf.runtime import Precision
+from newleaf.settings import check_range
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How the text becomes tokens."""
+
+    vocab_size: int | None = None
+    """Size of the vocabulary, special tokens included."""
+
+    def __post_init__(self) -> None:
+        check_range("data.vocab_size", self.vocab_size, 320, 1_000_000)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How training goes through the batches."""
+
+    batch_tokens: int | None = None
+    """Tokens a step, a multiple of the context."""
+    micro_batch: int | None = None
+    """Rows at once; a batch is gathered over several micro-batches where memory is short."""
+    precision: Precision | None = None
+    """Type of the matrix products in training: float32 or bf16."""
+    threads: int | None = None
+    """Threads of the processor."""
+    dropout: float | None = None
+    """Share of values dropped on each residual branch while training."""
+    evaluate_every: int | None = None
+    """Steps between two evaluations on held-out text."""
+    checkpoint_every: int | None = None
+    """Steps between two checkpoints."""
+    sample_every: int | None = None
+    """Steps between two samples of the model's text."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_tokens", "micro_batch", "threads", "evaluate_every", "checkpoint_every", "sample_every"):
+            check_range(f"train.{name}", getattr(self, name), 1)
+        check_range("train.dropout", self.dropout, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of a run, by group."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
