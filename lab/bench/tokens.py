@@ -3,7 +3,8 @@
     python lab/bench/tokens.py FILE_OR_FOLDER       (or NEWLEAF_DATA=FOLDER)
 
 Prints one JSON line. `ratio` compares whole work, from documents to files on disk, with tiktoken's `encode_ordinary` alone;
-`split_ratio` is tiktoken's rate with the split as this project writes it over its rate with the split as Qwen publishes it.
+`split_ratio` is tiktoken's rate with the split as this project writes it over its rate with the split as Qwen publishes it;
+`worst_growth` is t(2n) / t(n) of encoding at 1 and 2 million characters, the worst of some thirty texts made to be slow.
 """
 
 import json
@@ -21,6 +22,11 @@ from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
 
 THREADS, ROUNDS = 2, 7
 MOST_BYTES, SAMPLE_CHARACTERS = 20_000_000, 5_000_000
+CHARACTERS = 2_000_000  # of a text made to be slow
+UNITS = (
+    *(" ", "\t", "\n", "\r\n", " \n", "\n ", "\u3000", "\xa0 ", "a", "A", "ab", "é", "e\u0301", "汉", "汉字", "。", "汉。", "1", "12 "),
+    *("!", "!\n", "! ", "'", "'s", "' ", "a'", " a", "🙂", "🇨🇳", "\0", "<|endoftext|>", " " * 99_999 + "x", "a" * 70_000 + "\n", "\u200b"),
+)
 PUBLISHED = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
@@ -36,6 +42,22 @@ def documents(place: Path) -> list[str]:
         if size >= MOST_BYTES:
             break
     return found
+
+
+def growth(tokenizer: Tokenizer) -> tuple[str, float]:
+    """Of texts made to be slow, the one where twice the text takes the most times as long to encode, and how many times."""
+
+    def seconds(text: str) -> float:
+        start = perf_counter()
+        tokenizer.encode(text)
+        return perf_counter() - start
+
+    worst = ("", 0.0)
+    for unit in UNITS:
+        text = unit * (CHARACTERS // len(unit))
+        factors = [seconds(text) / seconds(text[: len(text) // 2]) for _ in range(3)]
+        worst = max(worst, (unit, median(factors)), key=lambda entry: entry[1])
+    return worst
 
 
 def main() -> None:
@@ -67,6 +89,7 @@ def main() -> None:
                     encoding.encode_ordinary(text)
                 seconds[name].append(perf_counter() - start)
     rate = {name: megabytes / median(values) for name, values in seconds.items()}
+    unit, factor = growth(tokenizer)
     result = {
         "benchmark": "tokens",
         "megabytes": round(megabytes, 2),
@@ -77,6 +100,8 @@ def main() -> None:
         "tiktoken_mb_per_second": round(rate["tiktoken"], 2),
         "ratio": round(rate["shards"] / rate["tiktoken"], 2),
         "split_ratio": round(rate["tiktoken"] / rate["published"], 2),
+        "worst_growth": round(factor, 2),
+        "worst_growth_unit": unit[:8],
         "training_mb_per_second": round(len(sample.encode()) / 1e6 / training, 2),
     }
     print(json.dumps(result))

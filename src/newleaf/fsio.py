@@ -41,7 +41,7 @@ class Disk:
         os.close(handle)
 
     def rename(self, old: Path, new: Path) -> None:
-        os.replace(old, new)
+        old.replace(new)
 
     def remove(self, path: Path) -> None:
         path.unlink()

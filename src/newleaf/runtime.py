@@ -50,7 +50,7 @@ def has_bf16(device: str) -> bool:
     import torch
 
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return device == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
@@ -69,6 +69,12 @@ def memory_bytes(device: str = "cpu") -> int:
     if sys.platform == "win32":
         return 8 << 30  # a guess: Windows has no sysconf, and the plan only warns
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def language() -> Literal["en", "zh"]:
+    """Of messages, report and card: NEWLEAF_LANG, else the locale."""
+    named = os.environ.get("NEWLEAF_LANG") or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "zh" if named.lower().startswith("zh") else "en"
 
 
 def matmul_seconds(device: str, precision: Precision, products: int, side: int = 2048) -> list[float]:

@@ -7,8 +7,14 @@ from typing import Any
 from newleaf.conversion.facts import RunFacts
 
 VERSES = {
-    "en": ("O for a muse", " of fire, that would ascend\nThe brightest heaven of invention,\nA kingdom for a stage, princes to act\nAnd monarchs"),
-    "zh": ("却说林冲", "当夜醉倒在雪里地上，挣扎不起，被众庄客向前绑缚了，解送来一个庄院。只见一个庄客从院里出来，说道：“大官人未起，众人且把这厮高吊起在门楼下。”"),
+    "en": (
+        "O for a muse",
+        " of fire, that would ascend\nThe brightest heaven of invention,\nA kingdom for a stage, princes to act\nAnd monarchs",
+    ),
+    "zh": (
+        "却说林冲",
+        "当夜醉倒在雪里地上，挣扎不起，被众庄客向前绑缚了，解送来一个庄院。只见一个庄客从院里出来，说道：“大官人未起，众人且把这厮高吊起在门楼下。”",
+    ),
 }
 REASONS: dict[str, Any] = {
     "model.width": {"en": "the largest that sees 20 tokens a weight in the time", "zh": "在这段时间里，每个权重能见到 20 个词元的最大宽度"},
@@ -40,8 +46,9 @@ def finished(language: str = "en", steps: int = 1240) -> RunFacts:
         "baselines": {"uniform": 8.0, "unigram": 4.829, "fivegram": 2.408, "xz": 2.516},
     }  # fmt: skip
     plan = {
-        "seed": 0, "budget.minutes": 10.0, "model.family": "qwen3", "model.width": 256, "model.depth": 4, "model.heads": 4, "model.context": 256,
-        "data.vocab_size": 1024, "optim.lr": 0.003, "train.batch_tokens": 8192, "train.precision": "bf16", "train.evaluate_every": 62,
+        "seed": 0, "budget.minutes": 10.0, "model.family": "qwen3", "model.width": 256, "model.depth": 4, "model.heads": 4,
+        "model.context": 256, "data.vocab_size": 1024, "optim.lr": 0.003, "train.batch_tokens": 8192, "train.precision": "bf16",
+        "train.evaluate_every": 62,
     }  # fmt: skip
     manifest = {
         "documents": 42, "duplicates": 3, "bytes": 1_115_394, "train_bytes": 1_003_854, "val_bytes": 111_540,
@@ -56,7 +63,14 @@ def row(step: int, steps: int) -> dict[str, Any]:
     """A line of metrics.jsonl from a smooth course of training with a little noise."""
     noise = 0.12 * math.sin(step * 12.9898) * math.cos(step * 4.1)
     loss = 3.35 + 3.6 * math.exp(-step / 60) - 0.35 * step / steps
-    figures = {"step": step, "tokens": step * 8192, "seconds": step * 0.46, "loss": loss + noise, "grad_norm": 0.8, "tokens_per_second": 18_780.0}
+    figures = {
+        "step": step,
+        "tokens": step * 8192,
+        "seconds": step * 0.46,
+        "loss": loss + noise,
+        "grad_norm": 0.8,
+        "tokens_per_second": 18_780.0,
+    }
     figures["lr"] = 0.003 * min(1, step / 20, 0.02 + (steps - step) / (0.3 * steps))
     if step % max(1, steps // 20) == 0:
         figures |= {"val_loss": loss + 0.08, "val_bpb": (loss + 0.08) * 0.5188}
@@ -104,6 +118,7 @@ def hostile() -> RunFacts:
             "scripts": {"latin": 10, ATTACK: 5},
             "skipped": [{"source": ATTACK, "reason": ATTACK}],
             "skipped_counts": {ATTACK: 1},
+            "repaired": [{"source": ATTACK, "repair": ATTACK}],
             "num_skipped": 1,
             "inputs": [ATTACK],
         },

@@ -19,6 +19,8 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("top_p", 1.01),
     ("top_k", 0),
     ("top_k", True),
+    ("temperature", "hot"),
+    ("top_p", True),
     ("min_p", -0.1),
     ("min_p", 1.5),
     ("repetition_penalty", 0.0),

@@ -39,7 +39,7 @@ def test_pieces_concatenate_to_what_decode_with_replacement_gives(data: bytes, c
 
 
 @given(BYTES, CUTS, STOPS)
-@example("ab".encode() * 3, [1, 2, 3], ["ba\n", "aba"])
+@example(b"ab" * 3, [1, 2, 3], ["ba\n", "aba"])
 def test_text_ends_before_the_stop_string_that_is_complete_first_however_the_bytes_are_cut(
     data: bytes, cuts: list[int], stops: list[str]
 ) -> None:

@@ -102,7 +102,7 @@ def by_step(folder: Path) -> list[Path]:
 
 def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that verifies, and a sentence for each newer one that does not."""
-    damaged = []
+    damaged: list[str] = []
     for path in [*by_step(folder), *([folder / TRUNK] if (folder / TRUNK).exists() else [])]:
         try:
             return load(path), damaged

@@ -39,8 +39,8 @@ class Console(View):
             return
         self._due = now + (LIVE_SECONDS if self.live else PLAIN_SECONDS)
         line = (
-            f"step {row['step']:,} · {figures['progress']:.0%} · loss {row['loss']:.3f}{self._val} · {row['tokens_per_second']:,.0f} tokens/s · "
-            f"{figures['mfu']:.0%} of the matrix rate · {clock_time(figures['seconds_left'])} left"
+            f"step {row['step']:,} · {figures['progress']:.0%} · loss {row['loss']:.3f}{self._val} · "
+            f"{row['tokens_per_second']:,.0f} tokens/s · {figures['mfu']:.0%} of the matrix rate · {clock_time(figures['seconds_left'])} left"
         )
         if self.live:
             sys.stderr.write("\r" + line.ljust(self._width))

@@ -30,6 +30,7 @@ def evaluate(model: str, *data: str, column: str | None = None, suite: str | Non
         print(json.dumps(result))
         return
     print(
-        f"{result['bits_per_byte']:.4f} bits per byte (± {result['stderr']:.4f}) · perplexity {result['perplexity']:,.2f} · {result['loss']:.4f} nats a token\n"
+        f"{result['bits_per_byte']:.4f} bits per byte (± {result['stderr']:.4f}) · "
+        f"perplexity {result['perplexity']:,.2f} · {result['loss']:.4f} nats a token\n"
         f"{result['bytes']:,} bytes, {result['tokens']:,} tokens, {result['documents']:,} documents"
     )

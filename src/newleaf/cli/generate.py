@@ -86,7 +86,7 @@ def generate(
         return
     rows = [{"text": sample.text, "ids": list(sample.ids), "stopped_by": sample.stopped_by} for sample in samples]
     tokens = sum(len(sample.ids) for sample in samples)
-    ids = opened.engine(precision).prompt_ids(text)
+    ids = opened.engine(precision).encode(text)
     found = {
         "prompt": text,
         "prompt_ids": ids,

@@ -3,8 +3,7 @@
 import json
 
 from newleaf import api
-from newleaf.cli.words import From, Json, Settings, inputs, refuse_from
-from newleaf.settings import leaves
+from newleaf.cli.words import From, Json, Settings, inputs, refuse_from, typed
 from newleaf.training.settings import Recipe
 
 
@@ -35,7 +34,7 @@ def plan(
     refuse_from(from_)
     result = api.plan(
         inputs(data), out=out, minutes=minutes, steps=steps, tokens=tokens, epochs=epochs, val=val, column=column, seed=seed, recipe=recipe,
-        settings=dict(leaves(settings)),
+        settings=typed(settings),
     )  # fmt: skip
     if json_:
         print(json.dumps(result, ensure_ascii=False))

@@ -4,9 +4,8 @@ import json
 
 from newleaf import api
 from newleaf.cli.console import Console
-from newleaf.cli.words import Flag, From, Json, Settings, inputs, refuse_from
+from newleaf.cli.words import Flag, From, Json, Settings, inputs, refuse_from, typed
 from newleaf.runtime import seconds_since_exec
-from newleaf.settings import leaves
 from newleaf.training.settings import Recipe
 
 
@@ -65,7 +64,7 @@ def train(
     try:
         summary = api.train(
             inputs(data), out=out, minutes=minutes, steps=steps, tokens=tokens, epochs=epochs, val=val, column=column, seed=seed, recipe=recipe,
-            resume=resume, extend=extend, settings=dict(leaves(settings)), view=console, seconds_before=seconds_since_exec(),
+            resume=resume, extend=extend, settings=typed(settings), view=console, seconds_before=seconds_since_exec(),
         )  # fmt: skip
     except BaseException:
         console.close()

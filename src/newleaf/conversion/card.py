@@ -6,8 +6,11 @@ than it holds.
 
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
-from newleaf.conversion.facts import RunFacts, number, shown, table
+from newleaf import fsio
+from newleaf.conversion.facts import RunFacts, number, read_facts, shown, table
 from newleaf.conversion.wording import (
     BASELINES,
     SCRIPTS,
@@ -26,6 +29,13 @@ from newleaf.conversion.wording import (
 
 MOST_SAMPLES = 3
 MOST_CHARACTERS = 600
+
+
+def write_card(folder: Path, lang: Language) -> Path:
+    """Write README.md into the run in `folder`, from the files that are there; `lang` comes first."""
+    path = folder / "README.md"
+    fsio.write_text(path, card(read_facts(folder, lang)))
+    return path
 
 
 def card(facts: RunFacts) -> str:
@@ -59,13 +69,13 @@ def chapter(facts: RunFacts, language: Language) -> list[str]:
 def introduction(facts: RunFacts, language: Language) -> list[str]:
     """What it is, in two sentences."""
     parameters, context, seconds = facts.figure("parameters"), facts.figure("context"), facts.figure("seconds")
-    large = amount(parameters) if parameters is not None else Words("an unknown number of", "未知数量的")
-    long = duration(seconds) if seconds is not None else Words("an unknown time", "未知时间")
+    large = amount(parameters) if parameters is not None else Words("an unknown number of", "未知")
+    long = duration(seconds) if seconds is not None else Words("an unknown time", "未知")
     sees = count(context) if context is not None else "?"
     words = Words(
         f"A GPT with {large.en} parameters, trained from nothing in {long.en} by newleaf (新叶) on one person's text. "
         f"It goes on writing where a text stops; it sees {sees} tokens at once.",
-        f"一个有 {large.zh} 参数的 GPT，由新叶（newleaf）用一个人自己的文本、从零开始、在 {long.zh} 内训练而成。"
+        f"一个 GPT，参数量 {large.zh}，由新叶（newleaf）用一个人自己的文本从零训练而成，用时 {long.zh}。"
         f"给它开头，它会接着写；一次能看到 {sees} 个词元。",
     )
     return [words.say(language), f"**{SHARE_THE_EXPORT.say(language)}**"]
@@ -97,32 +107,31 @@ def scripts(facts: RunFacts, language: Language) -> str | None:
     known = {name: n for name in letters if (n := number(letters, name))}
     whole = sum(known.values())
     frequent = sorted((name for name in known if known[name] >= 0.01 * whole), key=lambda name: -known[name])
-    return ", ".join(f"{SCRIPTS.get(name, Words(name, name)).say(language)} {percent(known[name] / whole)}" for name in frequent) or None
+    names = {name: SCRIPTS.get(name, Words(escape(name), escape(name))).say(language) for name in frequent}
+    return ", ".join(f"{names[name]} {percent(known[name] / whole)}" for name in frequent) or None
 
 
 def figures(facts: RunFacts, language: Language) -> list[str]:
     """Held-out bits per byte beside the baselines, and the other figures."""
     bpb, final, loss, scored = (facts.figure(name) for name in ("val_bpb", "final_val_bpb", "val_loss", "val_bytes"))
-    rows: list[tuple[Words, str | None]] = [
-        (BASELINES[name], f"{value:.3f}") for name, value in sorted(facts.baselines.items(), key=lambda pair: -pair[1])
-    ]
+    compared = sorted(facts.baselines.items(), key=lambda pair: -pair[1])
+    rows: list[tuple[Words, str | None]] = [(BASELINES[name], f"{value:.3f}") for name, value in compared]
     rows += [(Words("**this model**", "**这个模型**"), f"**{bpb:.3f}**" if bpb is not None else None)]
     if final is not None and bpb is not None and final > bpb:
         rows += [(Words("its last step, which is not this file", "最后一步（不是这个文件）"), f"{final:.3f}")]
-    rows += [(Words("this model, nats a token", "这个模型，每词元奈特数"), f"{loss:.3f}" if loss is not None else None)]
-    about = Words(
-        f"Bits per byte of {size(scored or 0)} of text that was held out of training; fewer is better.",
-        f"在 {size(scored or 0)} 没有参与训练的文本上，每字节的比特数；越少越好。",
-    )
     title = Words("### Figures", "### 成绩").say(language)
-    if bpb is None:
+    if bpb is None or loss is None or scored is None:
         return [title, Words("Not evaluated yet.", "还没有评估。").say(language)]
+    about = Words(
+        f"Bits per byte of {size(scored)} of text held out of training, fewer is better. The model's loss there: {loss:.3f} nats a token.",
+        f"在 {size(scored)} 没有参与训练的文本上，每字节的比特数，越少越好。模型在其上的损失：每词元 {loss:.3f} 奈特。",
+    )
     return [title, about.say(language), markdown_table(rows, Words("", ""), Words("bits per byte", "每字节比特"), language)]
 
 
 def settings(facts: RunFacts, language: Language) -> list[str]:
     """Every setting of the plan."""
-    rows = [(Words(f"`{clean(name)}`", f"`{clean(name)}`"), escape(shown(value))) for name, value in facts.plan.items() if name in SETTINGS]
+    rows = [(Words(f"`{name}`", f"`{name}`"), escape(shown(value))) for name, value in facts.plan.items() if name in SETTINGS]
     title = Words("### Settings", "### 设置").say(language)
     heads = Words("setting", "设置"), Words("value", "取值")
     missing = Words("The plan is missing.", "缺少训练方案。").say(language)
@@ -165,11 +174,12 @@ ids = tokenizer("PROMPT", return_tensors="pt").input_ids
 print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0]))
 """
     words = Words("In this directory, with `transformers`:", "在这个目录里，用 `transformers`：")
-    ours = Words('or with `newleaf`: `newleaf generate . "PROMPT"`.', '或用 `newleaf`：`newleaf generate . "PROMPT"`。')
+    command, call = '`newleaf generate . "PROMPT"`', '`newleaf.load(".").generate("PROMPT")`'
+    ours = Words(f"Or with newleaf: {command}, in Python {call}.", f"或用新叶：{command}，在 Python 里是 {call}。")
     return [Words("### Use", "### 使用").say(language), words.say(language), fenced(program.strip(), "python"), ours.say(language)]
 
 
-def markdown_table(rows: list[tuple[Words, str | None]], left: Words, right: Words, language: Language) -> str:
+def markdown_table(rows: Sequence[tuple[Words, str | None]], left: Words, right: Words, language: Language) -> str:
     """Two columns; rows without a value are left out. The cells must be safe already."""
     body = [f"| {name.say(language)} | {value} |" for name, value in rows if value is not None]
     return "\n".join([f"| {left.say(language)} | {right.say(language)} |", "|---|---|", *body])
@@ -184,7 +194,7 @@ def fenced(text: str, kind: str = "text") -> str:
     ````
     """
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}{kind}\n{clean(text, keep='\n\t')}\n{fence}"
+    return "\n".join([f"{fence}{kind}", clean(text, keep="\n\t"), fence])
 
 
 def escape(text: str) -> str:

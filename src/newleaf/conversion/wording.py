@@ -71,9 +71,31 @@ SETTINGS = {
     "budget.epochs": Words("times through the text", "预算（遍）"),
 }
 
+REASONS = {  # beginnings of the common ones; others are shown as they are
+    "not text": "不是文本",
+    "text in an encoding": "无法识别的文字编码（请存成 UTF-8）",
+    "empty": "没有内容",
+    "hidden": "隐藏的文件或文件夹",
+    "a run of newleaf": "新叶的训练目录，不是文本",
+    "broken JSON": "JSON 格式有误",
+}
+
 SHARE_THE_EXPORT = Words(
     "Share the export, not the run: `data/` holds your text.", "请分享导出的模型，而不是整个运行目录：`data/` 里有你的原文。"
 )
+
+
+def reason(english: str) -> Words:
+    """Why something was left out.
+
+    >>> reason("not text (a PDF)"), reason("a socket")
+    (Words(en='not text (a PDF)', zh='不是文本 (a PDF)'), Words(en='a socket', zh='a socket'))
+    """
+    beginning = next((known for known in REASONS if english.startswith(known)), None)
+    if beginning is None:
+        return Words(english, english)
+    detail = english[english.find("(") - 1 :] if beginning == "not text" and "(" in english else ""
+    return Words(english, REASONS[beginning] + detail)
 
 
 def count(number: float) -> str:

@@ -2,8 +2,8 @@
 
 A prompt is encoded as it is, nothing prepended; an empty one is end-of-text. A sample ends at end-of-text, before a stop
 string, after `max_tokens`, or when prompt and sample fill the context: nothing slides out of it. Samples of one prompt are
-written one after another, each with seed + its number, from the prompt's own cache: that a sample does not depend on how many
-there are needs no proof then, and on a CPU in float32 a batch of rows costs as much as its rows (lab/LOG.md).
+written one after another from its cache, number i with the seed + i: that a sample does not depend on how many there are then
+needs no proof on any machine, and in float32 on a CPU a batch of four rows takes twice the time of one.
 """
 
 import codecs
@@ -29,7 +29,7 @@ StoppedBy = Literal["end", "stop", "length", "context"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One continuation: `text` without stop string and end-of-text, and the ids that give it."""
+    """One continuation: `text` without stop string and end-of-text, and `ids` that give it."""
 
     text: str
     ids: list[int]
@@ -37,25 +37,23 @@ class Sample:
 
 
 class Engine:
-    """Continues prompts. In float32 on a CPU it uses the model's weights as they are; in bf16 it casts them once, here.
+    """Continues prompts. In float32 on a CPU it reads the model's own weights; in bf16 it casts the matrices once, here.
 
-    `ends` are the ids that end a text, the tokenizer's end-of-text if none are given. Special tokens are never shown: they
-    stand in a sample's ids, not in its text.
+    `ends` are the ids that end a text; without them, the tokenizer's end-of-text. Other special tokens stand in a sample's
+    ids, but are never shown in its text.
     """
 
     def __init__(self, model: Decoder, tokenizer: Tokenizer, precision: Precision = "float32", ends: Collection[int] = ()) -> None:
         self.model, self.tokenizer, self.precision = model, tokenizer, precision
-        self.ends = frozenset(ends or [tokenizer.end_of_text])
-        self.device = model.model.embed_tokens.weight.device
-        self._row = RowDecoder(model, precision) if self.device.type == "cpu" else None
-        self._special = frozenset(tokenizer.special_tokens.values())
+        self._ends = frozenset(ends or [tokenizer.end_of_text])
+        self._hidden = frozenset(tokenizer.special_tokens.values())
+        self._row = RowDecoder(model, precision) if model.device.type == "cpu" else None
 
     def encode(self, prompt: str) -> list[int]:
-        """The ids that the model is given for `prompt`. UsageError if they do not fit its context."""
-        ids = self.tokenizer.encode(prompt) or [self.tokenizer.end_of_text]
-        context = self.model.config.context
+        """The ids that the model reads for `prompt`. UsageError if they do not fit its context."""
+        ids, context = self.tokenizer.encode(prompt) or [self.tokenizer.end_of_text], self.model.config.context
         if len(ids) > context:
-            raise UsageError(f"the prompt is {len(ids):,} tokens long", expected=f"at most the model's context of {context:,}", hint="shorten it")
+            raise UsageError(f"the prompt has {len(ids):,} tokens", expected=f"at most {context:,}, the model's context", hint="shorten it")
         return ids
 
     def generate(self, prompt: str, sampling: Sampling | None = None) -> list[Sample]:
@@ -63,26 +61,81 @@ class Engine:
         return [item for item in self.stream(prompt, sampling) if isinstance(item, Sample)]
 
     def stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str | Sample]:
-        """The pieces of text of each sample as they become certain, and after them the `Sample`, whose text they are together."""
+        """The pieces of a sample's text as soon as they are certain, then the `Sample` whose text they are; then the next one's."""
         sampling = sampling or Sampling()
         prompt_ids = self.encode(prompt)
-        cache, logits = self._read(prompt_ids, sampling.max_tokens)
+        cache, logits = self._read(prompt_ids, room=sampling.max_tokens)
         for number in range(sampling.n):
             cache.truncate(len(prompt_ids))
             yield from self._write(Sampler(sampling, sampling.seed + number, prompt_ids), cache, logits)
 
     def _write(self, sampler: Sampler, cache: Cache, logits: Tensor) -> Iterator[str | Sample]:
-        """One sample, from the cache of its prompt and the logits behind it."""
-        text, ids, stopped_by = TextStream(sampler.sampling.stop), [], self._full(cache.length)
-        while not stopped_by:
+        """One sample, from the cache of its prompt and the logits (V) behind it."""
+        stream, ids, context = TextStream(sampler.sampling.stop), list[int](), self.model.config.context
+        stopped_by: StoppedBy | None = "context" if cache.length == context else None
+        while stopped_by is None:
             id = sampler.pick(logits)
-            if id in self.ends:
+            if id in self._ends:
                 stopped_by = "end"
                 break
             ids.append(id)
-            yield text.feed(b"" if id in self._special else self.tokenizer.token_bytes(id))
-            stopped_by = ...
+            if piece := stream.feed(self._bytes(id)):
+                yield piece
+            if stream.stopped:
+                stopped_by = "stop"
+            elif len(ids) == sampler.sampling.max_tokens:
+                stopped_by = "length"
+            elif cache.length + 1 == context:  # with this id, which the cache does not hold
+                stopped_by = "context"
+            else:
+                logits = self._next(id, cache)
+        if piece := stream.finish():
+            yield piece
+        if stream.stopped:
+            ids, stopped_by = self._ids_within(stream.text, ids), "stop"
+        yield Sample(stream.text, ids, stopped_by)
 
-    def _read(self, prompt_ids: Sequence[int], max_tokens: int) -> tuple[Cache, Tensor]:
-        """The cache of a prompt, with room for what follows, and the logits behind its last token."""
-        raise NotImplementedError
+    def _bytes(self, id: int) -> bytes:
+        """What a token shows."""
+        return b"" if id in self._hidden else self.tokenizer.token_bytes(id)
+
+    def _ids_within(self, text: str, ids: Sequence[int]) -> list[int]:
+        """Ids that give `text`, a beginning of what `ids` give: those that end within it; if it ends inside a token, its rest encoded."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        length = num_kept = kept_length = 0
+        for number, id in enumerate(ids, start=1):
+            length += len(decoder.decode(self._bytes(id)))
+            if length <= len(text) and not decoder.getstate()[0]:  # no character is left incomplete
+                num_kept, kept_length = number, length
+        return [*ids[:num_kept], *self.tokenizer.encode(text[kept_length:])]
+
+    @torch.inference_mode()
+    def _read(self, prompt_ids: Sequence[int], room: int) -> tuple[Cache, Tensor]:
+        """The cache of a prompt, with room for as many tokens as may follow, and the logits (V) behind its last token."""
+        capacity = min(self.model.config.context, len(prompt_ids) + room)
+        cache = Cache(self.model.config, 1, capacity, PRODUCT_DTYPE[self.precision], self.model.device)
+        return cache, self._last_logits(prompt_ids, cache)
+
+    @torch.inference_mode()
+    def _next(self, id: int, cache: Cache) -> Tensor:
+        """The logits (V) behind the cached tokens and `id`, which joins them."""
+        if self._row is None:
+            return self._last_logits([id], cache)
+        return self._row.logits(id, cache)[: self.tokenizer.vocab_size]
+
+    def _last_logits(self, ids: Sequence[int], cache: Cache) -> Tensor:
+        """By the whole decoder. Only ids that the tokenizer knows: a model may have more rows."""
+        hidden = self.model.hidden(torch.tensor([ids], device=self.model.device), cache, precision=self.precision)
+        return self.model.head(hidden[0, -1], self.precision)[: self.tokenizer.vocab_size].cpu()
+
+
+@torch.inference_mode()
+def generate_naively(model: Decoder, tokenizer: Tokenizer, prompt: str, sampling: Sampling, precision: Precision = "float32") -> list[int]:
+    """The twin of `Engine.generate` for one sample without stop strings: no cache, the whole text again for each token."""
+    ids = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+    sampler, num_prompt = Sampler(sampling, sampling.seed, ids), len(ids)
+    for _ in range(min(sampling.max_tokens, model.config.context - num_prompt)):
+        logits = model(torch.tensor([sampler.ids]), precision=precision)[0, -1]
+        if sampler.pick(logits[: tokenizer.vocab_size]) == tokenizer.end_of_text:
+            return sampler.ids[num_prompt:-1]
+    return sampler.ids[num_prompt:]

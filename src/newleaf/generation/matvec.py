@@ -7,7 +7,9 @@ would round differently from one row, so there is none: samples that begin with 
 `Decoder.forward` with a cache, which does prompts, and everything on other devices.
 """
 
+import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +41,8 @@ class Product:
 def normalised(x: Tensor, norm: Norm) -> Tensor:
     """`norm` of one vector (W): float32."""
     if norm.bias is not None:
-        return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-    scale = (torch.dot(x, x).item() / len(x) + norm.eps) ** -0.5
+        return F.layer_norm(x, (len(x),), norm.weight, norm.bias, norm.eps)
+    scale = 1 / math.sqrt(torch.dot(x, x).item() / len(x) + norm.eps)
     return (x * scale).mul_(norm.weight)
 
 
@@ -97,9 +99,8 @@ class RowDecoder:
     def __init__(self, model: Decoder, precision: Precision) -> None:
         dtype = PRODUCT_DTYPE[precision]
         self.model = model
-        self.layers = [RowLayer(layer, dtype) for layer in model.model.layers]
-        head = model.model.embed_tokens.weight if model.lm_head is None else model.lm_head.weight
-        self.head = head.detach().to(dtype)
+        self.layers = [RowLayer(cast(Layer, layer), dtype) for layer in model.model.layers]
+        self.head = model.head_weight.detach().to(dtype)
 
     def logits(self, id: int, cache: Cache) -> Tensor:
         """The logits (V) float32 after the tokens in `cache`, of one row, and `id`, which is added to it."""

@@ -7,6 +7,7 @@ from typing import Any
 from newleaf.errors import SettingError
 from newleaf.settings import check_range, unknown_setting
 
+WHOLE, REAL = ("max_tokens", "top_k", "n", "seed"), ("temperature", "top_p", "min_p", "repetition_penalty")
 LARGEST_SEED = 2**63 - 1
 COLDEST = 1e-6  # below, logits divided by the temperature could leave float32
 
@@ -44,10 +45,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
-        for name in ("max_tokens", "top_k", "n", "seed"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        for name, value in vars(self).items():
+            if name in WHOLE and not is_number(value, int):
                 raise SettingError(f"{name} is {value!r}", where=name, expected="a whole number")
+            if name in REAL and not is_number(value, int | float):
+                raise SettingError(f"{name} is {value!r}", where=name, expected="a number")
         for name in ("max_tokens", "top_k", "n"):
             check_range(name, getattr(self, name), 1)
         check_range("seed", self.seed, 0, LARGEST_SEED - self.n)
@@ -58,6 +60,11 @@ class Sampling:
         object.__setattr__(self, "greedy", self.greedy or self.temperature < COLDEST)
         if not all(isinstance(stop, str) and stop for stop in self.stop):
             raise SettingError(f"stop is {list(self.stop)}", where="stop", expected="text of at least one character")
+
+
+def is_number(value: object, kind: Any) -> bool:
+    """Whether `value` is not set or of this kind; True and False are no numbers."""
+    return value is None or (isinstance(value, kind) and not isinstance(value, bool))
 
 
 def resolve(given: Mapping[str, Any], generation_config: Mapping[str, Any] | None = None) -> Sampling:

@@ -59,7 +59,7 @@ class Model:
 
     def stream(self, prompt: str, sampling: Sampling, precision: Precision = "float32") -> Iterator[str]:
         """One continuation, piece by piece as it comes; never half a character."""
-        return self.engine(precision).stream(prompt, sampling)
+        return (piece for piece in self.engine(precision).stream(prompt, sampling) if isinstance(piece, str))
 
     def sampling(self, **settings: Any) -> Sampling:
         """What was asked for, then what the model's generation_config.json says, then the defaults."""

@@ -9,10 +9,12 @@ from torch import Tensor
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Decision, State
 from newleaf.checkpoint.store import read_tensors
+from newleaf.conversion.card import write_card
 from newleaf.conversion.huggingface import weights_from_huggingface, write_model
 from newleaf.errors import DivergedError, Interrupted
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
+from newleaf.evaluation.report import write_report
 from newleaf.generation.engine import Engine
 from newleaf.generation.settings import Sampling
 from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
@@ -68,8 +70,10 @@ class Pretraining:
         self.baselines = self.setup.run.read_summary().get("baselines") or self._baselines()
 
     def _baselines(self) -> dict[str, float]:
-        data, most = self.setup.data, baseline_bytes(self.setup.plan.budget.minutes)
-        return baselines(data.text_tail(data.train, most), data.text_tail(data.val, len(data.val) * 64), most)
+        data = self.setup.data
+        held_out = data.text(data.val)
+        most = baseline_bytes(self.setup.plan.budget.minutes, len(held_out))
+        return baselines(data.text(data.train[max(0, len(data.train) - most) :])[-most:], held_out, most)
 
     def run(self) -> dict[str, Any]:
         """From the setup's state to the end of the budget, then the final figures."""
@@ -122,7 +126,7 @@ class Pretraining:
         return self.setup.plan.recipe.train.precision or "float32"
 
     def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-        return language(model(inputs, precision=self.precision, dropout=dropout), targets)
+        return language(model.head(model.hidden(inputs, dropout=dropout, precision=self.precision), self.precision), targets)
 
     def evaluate(self, model: Decoder) -> Evaluation:
         result = bits.score(model, self.sample_ids, self.setup.plan.context)
@@ -263,7 +267,6 @@ def fixed_prompts(setup: Setup) -> list[str]:
 
 
 def write_pages(run: runs.Run) -> None:
-    """report.html and README.md, in both languages."""
-    from newleaf.evaluation.report import write_report
-
-    write_report(run.path, "en")
+    """report.html and README.md; both hold English and Chinese, the person's language first."""
+    write_report(run.path, runtime.language())
+    write_card(run.path, runtime.language())

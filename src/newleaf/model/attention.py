@@ -1,25 +1,27 @@
 """Queries, keys and values in, mixed values out; causal, with grouped heads.
 
-`attend` takes the fastest way that the machine has and `attend_slowly` is its twin. Training in bf16 on a CPU has a way of its
-own: torch's fused kernel is slower there in bf16 than in float32, both in its backward, while plain products of blocks run at
-the full bf16 rate.
+`attend` takes the fastest way that there is and `attend_slowly` is its twin. Training in bf16 on a CPU goes its own way: the
+backward of torch's fused kernel is slower there in bf16 than in float32, while plain products of blocks run at the full rate.
 """
+
+import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from newleaf.model.cache import Cache
 from newleaf.model.config import ModelConfig
 from newleaf.model.layers import Linear, Norm
 from newleaf.model.positions import rotate
 
-BLOCK = 256  # queries at a time: 128 and 512 are slower at 1,024 tokens, below 256 the split costs what it saves
+BLOCK = 256  # queries at a time; at 1,024 tokens 128 and 512 take longer
+MAX_KEPT = 1024  # tokens; in longer texts probabilities are computed again in the backward, as they would fill the memory
 
 
 class Attention(nn.Module):
-    """x (B, T, W) -> (B, T, W): every token looks at itself and those before it."""
+    """x (B, T, W) -> (B, T, W): every token looks at itself and at those before it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -34,26 +36,23 @@ class Attention(nn.Module):
             self.k_norm = Norm(config.head_dim, "rmsnorm", config.norm_eps)
 
     def forward(self, x: Tensor, dtype: torch.dtype, rotation: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
-        x = x.to(dtype)
-        q, k, v = (self.split(project(x, dtype)) for project in (self.q_proj, self.k_proj, self.v_proj))  # (B, T, H or K, D)
+        """`rotation` (2, T, D) is the rotary table at the positions of x; `cache` holds what `layer` saw before x."""
+        x = x.to(dtype)  # once, for three products
+        q, k, v = (project(x, dtype).unflatten(-1, (-1, self.config.head_dim)) for project in (self.q_proj, self.k_proj, self.v_proj))
         if self.config.qk_norm:
-            q, k = self.q_norm(q), self.k_norm(k)
+            q, k = self.q_norm(q), self.k_norm(k)  # (B, T, H or K, D)
         if rotation is None:
             q, k = q.transpose(1, 2), k.transpose(1, 2)
         else:
-            q, k = rotate(q.float(), rotation), rotate(k.float(), rotation)  # (B, H or K, T, D)
-        q, k, v = q.to(dtype), k.to(dtype), v.transpose(1, 2)
+            q, k = rotate(q.float(), rotation), rotate(k.float(), rotation)
+        q, k, v = q.to(dtype), k.to(dtype), v.transpose(1, 2)  # (B, H or K, T, D)
         if cache is not None:
             k, v = cache.append(layer, k, v)  # (B, K, S, D)
         return self.o_proj(attend(q, k, v).transpose(1, 2).flatten(2), dtype)  # type: ignore[no-any-return]
 
-    def split(self, x: Tensor) -> Tensor:
-        """(B, T, H D) -> (B, T, H, D)"""
-        return x.unflatten(-1, (-1, self.config.head_dim))
-
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The queries are the last T of the S positions; each sees itself and before."""
+    """q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The queries are the last T of S positions, and none looks ahead."""
     num_queries, num_keys = q.shape[2], k.shape[2]
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
         return CausalBlocks.apply(q, k, v)  # type: ignore[no-any-return,no-untyped-call]
@@ -65,53 +64,61 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def attend_slowly(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The twin of `attend`: softmax(q k^T / sqrt(D)) v, with the later keys at minus infinity."""
+    """The twin of `attend`: softmax(q k^T / sqrt(D)) v, with the keys ahead at minus infinity."""
     num_queries, num_keys, groups = q.shape[2], k.shape[2], q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)  # (B, H, S, D)
-    scores = q @ k.transpose(2, 3) * q.shape[3] ** -0.5  # (B, H, T, S)
-    later = torch.ones(num_queries, num_keys, dtype=torch.bool, device=q.device).triu(num_keys - num_queries + 1)
-    return scores.masked_fill(later, -torch.inf).softmax(-1) @ v
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # (B, H, T, S)
+    ahead = torch.ones(num_queries, num_keys, dtype=torch.bool, device=q.device).triu(num_keys - num_queries + 1)
+    return scores.masked_fill(ahead, -torch.inf).softmax(-1) @ v
 
 
 class CausalBlocks(torch.autograd.Function):
-    """Attention as batched products, a block of queries at a time against the keys up to its end; keeps the probabilities.
+    """Attention as batched products: a block of queries at a time, against the keys up to the block's end.
 
-    Heads that share keys are laid behind one another as further queries: (B, H, T, D) is (B K, H / K, T, D). The mask rides on
-    the product: a sum that starts at minus infinity stays there, which saves a pass over the scores.
+    Heads that share keys stand behind one another as further queries: (B, H, T, D) is also (B K, H / K, T, D).
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         (batch, heads, length, size), kv_heads = q.shape, k.shape[1]
         q = q.reshape(batch * kv_heads, heads // kv_heads, length, size)
         k, v = k.reshape(-1, length, size), v.reshape(-1, length, size)  # (B K, S, D)
-        later = torch.full((length, length), -torch.inf, dtype=q.dtype).triu_(1)
-        out = q.new_empty(batch, length, heads, size)  # the layout that o_proj reads
-        blocks = []
+        out = q.new_empty(batch, length, heads, size)  # as o_proj will read it
+        kept = []
         for first in range(0, length, BLOCK):
             last = min(first + BLOCK, length)
-            queries = q[:, :, first:last].flatten(1, 2)  # (B K, H / K T', D)
-            mask = later[first:last, :last].repeat(heads // kv_heads, 1)
-            scores = torch.baddbmm(mask, queries, k[:, :last].transpose(1, 2), alpha=size**-0.5)
-            blocks.append(scores.softmax(-1))
-            mixed = blocks[-1] @ v[:, :last]
+            probabilities = look(q[:, :, first:last], k[:, :last])
+            mixed = probabilities @ v[:, :last]
             out[:, first:last] = mixed.view(batch, heads, last - first, size).transpose(1, 2)
-        ctx.save_for_backward(q, k, v, *blocks)
+            kept += [probabilities] if length <= MAX_KEPT else []
+        ctx.save_for_backward(q, k, v, *kept)
         return out.transpose(1, 2)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        q, k, v, *blocks = ctx.saved_tensors  # type: ignore[attr-defined]
-        batch, length, size = grad.shape[0], q.shape[2], q.shape[3]
-        grad = grad.reshape(q.shape)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v, *kept = ctx.saved_tensors
+        (batch, _, length, size), root = grads[0].shape, math.sqrt(q.shape[3])
+        grad = grads[0].reshape(q.shape)
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        for first, probabilities in zip(range(0, length, BLOCK), blocks, strict=True):
+        for first in range(0, length, BLOCK):
             last = min(first + BLOCK, length)
-            queries, grad_out = q[:, :, first:last].flatten(1, 2), grad[:, :, first:last].flatten(1, 2)
-            grad_p = grad_out @ v[:, :last].transpose(1, 2)
-            grad_scores = torch.ops.aten._softmax_backward_data(grad_p, probabilities, -1, q.dtype)
-            grad_q[:, :, first:last] = (grad_scores @ k[:, :last]).view(q[:, :, first:last].shape)
-            grad_k[:, :last] += grad_scores.transpose(1, 2) @ queries
+            queries, grad_out = q[:, :, first:last], grad[:, :, first:last].flatten(1, 2)
+            probabilities = kept[first // BLOCK] if kept else look(queries, k[:, :last])
+            grad_probabilities = grad_out @ v[:, :last].transpose(1, 2)
+            grad_scores = torch.ops.aten._softmax_backward_data(grad_probabilities, probabilities, -1, q.dtype)
+            grad_q[:, :, first:last] = (grad_scores @ k[:, :last]).view(queries.shape)
+            grad_k[:, :last] += grad_scores.transpose(1, 2) @ queries.flatten(1, 2)
             grad_v[:, :last] += probabilities.transpose(1, 2) @ grad_out
-        scale = size**-0.5
-        return grad_q.mul_(scale).view(batch, -1, length, size), grad_k.mul_(scale).view(batch, -1, length, size), grad_v.view(batch, -1, length, size)
+        split = (batch, -1, length, size)
+        return grad_q.div_(root).view(split), grad_k.div_(root).view(split), grad_v.view(split)
+
+
+def look(queries: Tensor, keys: Tensor) -> Tensor:
+    """Probabilities (B K, G T, S) of the last T positions: queries (B K, G, T, D), keys (B K, S, D).
+
+    The mask rides on the product: a sum that starts at minus infinity stays there, which saves a pass over the scores.
+    """
+    groups, num_queries, size = queries.shape[1:]
+    mask = torch.full((num_queries, keys.shape[1]), -torch.inf, dtype=keys.dtype).triu_(keys.shape[1] - num_queries + 1)
+    scores = torch.baddbmm(mask.repeat(groups, 1), queries.flatten(1, 2), keys.transpose(1, 2), alpha=1 / math.sqrt(size))
+    return scores.softmax(-1)

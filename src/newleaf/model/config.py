@@ -9,17 +9,7 @@ Norm = Literal["layernorm", "rmsnorm"]
 Positions = Literal["learned", "sinusoidal", "rope"]
 Mlp = Literal["gelu", "relu", "swiglu"]
 Bias = Literal["all", "qkv", "none"]
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """How rotary positions were stretched to a longer context."""
-
-    kind: Literal["linear", "llama3"]
-    factor: float
-    original_context: int = 0  # the rest is for llama3 alone
-    low_frequency: float = 1.0
-    high_frequency: float = 4.0
+RopeScaling = Literal["none", "linear", "llama3"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,11 @@ class ModelConfig:
     tied: bool = False  # the output projection is the embedding
     norm_eps: float = 1e-6
     rope_theta: float = 10_000.0
-    rope_scaling: RopeScaling | None = None
+    rope_scaling: RopeScaling = "none"  # how rotary positions were stretched when a longer context was grafted on
+    rope_factor: float = 1.0  # by how much
+    rope_original_context: int = 0  # this and the next two are for llama3 alone
+    rope_low_frequency: float = 1.0
+    rope_high_frequency: float = 4.0
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "head_dim", "mlp_width", "context"):
@@ -90,11 +84,19 @@ def preset(name: str, *, vocab_size: int, width: int, depth: int, context: int =
     return replace(config, **overrides)
 
 
-GPT2: dict[str, Any] = {"norm": "layernorm", "positions": "learned", "mlp": "gelu", "bias": "all", "qk_norm": False, "tied": True, "norm_eps": 1e-5}
+GPT2: dict[str, Any] = {
+    "norm": "layernorm",
+    "positions": "learned",
+    "mlp": "gelu",
+    "bias": "all",
+    "qk_norm": False,
+    "tied": True,
+    "norm_eps": 1e-5,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "gpt2": GPT2,
     "llama": {"norm": "rmsnorm", "positions": "rope", "mlp": "swiglu", "bias": "none", "qk_norm": False, "norm_eps": 1e-5},
     "qwen2": {"norm": "rmsnorm", "positions": "rope", "mlp": "swiglu", "bias": "qkv", "qk_norm": False},
     "qwen3": {"norm": "rmsnorm", "positions": "rope", "mlp": "swiglu", "bias": "none", "qk_norm": True},
-    "vaswani": GPT2 | {"positions": "sinusoidal", "mlp": "relu"},
+    "vaswani": GPT2 | {"positions": "sinusoidal", "mlp": "relu", "tied": False},
 }

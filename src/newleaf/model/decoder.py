@@ -1,4 +1,9 @@
-"""The decoder: ids (B, T) in, logits (B, T, V) out, with the parameter names of transformers' Llama."""
+"""The decoder: ids (B, T) in, logits (B, T, V) out, its parameters named as in transformers' Llama.
+
+Each layer reads the residual stream through a norm and adds to it (pre-norm). Positions are added to the embedding (learned,
+sinusoidal) or turn queries and keys (rotary). The embedding is not multiplied by sqrt(W) as in Vaswani et al.: the model with
+sinusoidal positions starts from an embedding that is as large as theirs is after the multiplication.
+"""
 
 import math
 
@@ -14,25 +19,77 @@ from newleaf.model.layers import PRODUCT_DTYPE, Dropout, FeedForward, Linear, No
 from newleaf.model.positions import rotary_frequencies, rotary_table, sinusoids
 
 
-class Layer(nn.Module):
-    """One step of the residual stream: x (B, T, W) float32 -> the same; each part reads it normalised and adds to it."""
+class Decoder(nn.Module):
+    """A language model of any of the shapes that `ModelConfig` can say.
 
-    def __init__(self, config: ModelConfig) -> None:
+    >>> from newleaf.model.config import preset
+    >>> model = Decoder(preset("qwen3", vocab_size=100, width=64, depth=2))
+    >>> model(torch.tensor([[1, 2, 3]])).shape
+    torch.Size([1, 3, 100])
+    """
+
+    table: Tensor  # of positions: (2, context, D) rotary, (context, W) sinusoidal
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None, initialised: bool = True) -> None:
+        """Weights are drawn from `generator` (seed 0 if there is none), or left as the memory was if they will be loaded anyway."""
         super().__init__()
-        self.input_layernorm = Norm(config.width, config.norm, config.norm_eps)
-        self.self_attn = Attention(config)
-        self.post_attention_layernorm = Norm(config.width, config.norm, config.norm_eps)
-        self.mlp = FeedForward(config)
+        self.config = config
+        self.model = Trunk(config)
+        self.lm_head = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
+        if config.positions == "rope":
+            self.register_buffer("table", rotary_table(config.context, rotary_frequencies(config)), persistent=False)
+        elif config.positions == "sinusoidal":
+            self.register_buffer("table", sinusoids(config.context, config.width), persistent=False)
+        if initialised:
+            initialise(self, generator or torch.Generator().manual_seed(0))
 
-    def forward(self, x: Tensor, dtype: torch.dtype, rotation: Tensor | None, cache: Cache | None, layer: int, dropout: Dropout | None) -> Tensor:
-        mixed = self.self_attn(self.input_layernorm(x), dtype, rotation, cache, layer)
-        x = x + (dropout(mixed) if dropout else mixed)
-        thought = self.mlp(self.post_attention_layernorm(x), dtype)
-        return x + (dropout(thought) if dropout else thought)
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.embed_tokens.weight.device
+
+    def forward(
+        self, ids: Tensor, cache: Cache | None = None, *, dropout: Dropout | None = None, precision: Precision = "float32"
+    ) -> Tensor:
+        """ids (B, T) int64 -> logits (B, T, V) float32. With a cache, ids are what comes after the tokens that it holds."""
+        return self.head(self.hidden(ids, cache, dropout=dropout, precision=precision), precision)
+
+    def hidden(
+        self, ids: Tensor, cache: Cache | None = None, *, dropout: Dropout | None = None, precision: Precision = "float32"
+    ) -> Tensor:
+        """ids (B, T) -> (B, T, W) float32: the residual stream at its end, normalised. ModelError beyond the context."""
+        first = 0 if cache is None else cache.length
+        last = first + ids.shape[1]
+        if last > self.config.context:
+            raise ModelError(f"{last:,} tokens are more than the model can look at", expected=f"at most {self.config.context:,}")
+        x = self.embed(ids, first, last)
+        x = dropout(x) if dropout else x
+        rotation = self.table[:, first:last] if self.config.positions == "rope" else None  # (2, T, D)
+        for index, layer in enumerate(self.model.layers):
+            x = layer(x, PRODUCT_DTYPE[precision], rotation, cache, index, dropout)
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        return self.model.norm(x)  # type: ignore[no-any-return]
+
+    def embed(self, ids: Tensor, first: int, last: int) -> Tensor:
+        """ids (B, T) at positions `first` to `last` -> (B, T, W)"""
+        x = F.embedding(ids, self.model.embed_tokens.weight)
+        if self.config.positions == "learned":
+            return x + self.model.embed_positions.weight[first:last]
+        return x + self.table[first:last] if self.config.positions == "sinusoidal" else x
+
+    def head(self, hidden: Tensor, precision: Precision = "float32") -> Tensor:
+        """(..., W) as from `hidden` -> logits (..., V) float32."""
+        return linear(hidden, self.head_weight, None, PRODUCT_DTYPE[precision]).float()
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output projection (V, W): the embedding itself where it is tied."""
+        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
 
 class Trunk(nn.Module):
-    """Everything but the output projection, under the name that transformers gives it: `model`."""
+    """Everything but the output projection; transformers calls it `model`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -44,56 +101,50 @@ class Trunk(nn.Module):
 
 
 class Table(nn.Module):
-    """One row a number; uninitialised."""
+    """One row a token or position; uninitialised."""
 
-    def __init__(self, rows: int, width: int) -> None:
+    def __init__(self, num_rows: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, width))
+        self.weight = nn.Parameter(torch.empty(num_rows, width))
 
 
-class Decoder(nn.Module):
-    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+class Layer(nn.Module):
+    """Attention and feed-forward, each reading the stream through a norm and adding to it: x (B, T, W) float32 -> the same."""
+
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
-        self.model = Trunk(config)
-        self.lm_head = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
-        if config.positions == "rope":
-            self.register_buffer("table", rotary_table(config.context, rotary_frequencies(config.head_dim, config.rope_theta, config.rope_scaling)), persistent=False)
-        elif config.positions == "sinusoidal":
-            self.register_buffer("table", sinusoids(config.context, config.width), persistent=False)
-        initialise(self, generator or torch.Generator().manual_seed(0))
+        self.input_layernorm = Norm(config.width, config.norm, config.norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = Norm(config.width, config.norm, config.norm_eps)
+        self.mlp = FeedForward(config)
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, precision: Precision = "float32") -> Tensor:
-        return self.head(self.hidden(ids, cache, precision=precision), precision)
-
-    def hidden(self, ids: Tensor, cache: Cache | None = None, dropout: Dropout | None = None, precision: Precision = "float32") -> Tensor:
-        dtype = PRODUCT_DTYPE[precision]
-        first = cache.length if cache else 0
-        last = first + ids.shape[1]
-        x = F.embedding(ids, self.model.embed_tokens.weight).float()  # (B, T, W)
-        rotation = None
-        if self.config.positions == "rope":
-            rotation = self.table[:, first:last]
-        elif self.config.positions == "sinusoidal":
-            x = x + self.table[first:last]
-        else:
-            x = x + self.model.embed_positions.weight[first:last]
-        if dropout:
-            x = dropout(x)
-        for index, layer in enumerate(self.model.layers):
-            x = layer(x, dtype, rotation, cache, index, dropout)
-        if cache is not None:
-            cache.advance(ids.shape[1])
-        return self.model.norm(x)
-
-    def head(self, hidden: Tensor, precision: Precision = "float32") -> Tensor:
-        weight = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
-        return linear(hidden, weight, None, PRODUCT_DTYPE[precision]).float()
+    def forward(
+        self, x: Tensor, dtype: torch.dtype, rotation: Tensor | None, cache: Cache | None, layer: int, dropout: Dropout | None
+    ) -> Tensor:
+        seen = self.self_attn(self.input_layernorm(x), dtype, rotation, cache, layer)
+        x = x + (dropout(seen) if dropout else seen)
+        thought = self.mlp(self.post_attention_layernorm(x), dtype)
+        return x + (dropout(thought) if dropout else thought)
 
 
 @torch.no_grad()
 def initialise(model: Decoder, generator: torch.Generator) -> None:
+    """Draw all weights from `generator`; norms become 1 and biases 0.
+
+    GPT-2's shape as in Radford et al. 2019: normal, deviation 0.02, and 0.02 / sqrt(2 depth) for the two projections that write to
+    the residual stream. Others begin as a function that does nothing yet: those two projections are 0 (Zhang et al. 2019, Fixup)
+    and so is an untied output projection, so the first loss is ln V exactly. With sinusoidal positions the embedding has
+    deviation 1, that of Vaswani's W^(-1/2) times the sqrt(W) that they multiply with.
+    """
+    config = model.config
+    gpt2 = config.norm == "layernorm"
     for name, parameter in model.named_parameters():
-        if name.endswith("bias"): parameter.zero_()
-        elif parameter.dim()==1: parameter.fill_(1)
-        else: parameter.normal_(0, 0.02, generator=generator)
+        writes = name.endswith(("o_proj.weight", "down_proj.weight"))
+        if parameter.dim() == 1:
+            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+        elif not gpt2 and (writes or name == "lm_head.weight"):
+            parameter.zero_()
+        elif name == "model.embed_tokens.weight" and config.positions == "sinusoidal":
+            parameter.normal_(0.0, 1.0, generator=generator)
+        else:
+            parameter.normal_(0.0, 0.02 / math.sqrt(2 * config.depth) if writes else 0.02, generator=generator)

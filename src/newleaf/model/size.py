@@ -42,11 +42,13 @@ def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def linear_shapes(name: str, in_width: int, out_width: int, bias: bool) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (out_width, in_width)} | ({f"{name}.bias": (out_width,)} if bias else {})
+    found: dict[str, tuple[int, ...]] = {f"{name}.weight": (out_width, in_width)}
+    return found | {f"{name}.bias": (out_width,)} if bias else found
 
 
 def norm_shapes(name: str, config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (config.width,)} | ({f"{name}.bias": (config.width,)} if config.norm == "layernorm" else {})
+    found: dict[str, tuple[int, ...]] = {f"{name}.weight": (config.width,)}
+    return found | {f"{name}.bias": (config.width,)} if config.norm == "layernorm" else found
 
 
 def parameters(config: ModelConfig) -> int:

@@ -71,18 +71,20 @@ def stacks(matrices: Sequence[Tensor]) -> Iterator[list[int]]:
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Each matrix of a stack (N, rows, columns) with its singular values moved to about 1, between 0.7 and 1.2.
+    """Each matrix of a stack (N, rows, columns) with its singular values moved to about 1. `matrices` is overwritten.
 
-    X -> a X + (b G + c G²) X with G = X X', or X' X where that is smaller. `matrices` is overwritten.
+    X -> a X + (b G + c G²) X with G = X X', five times; where X' X is smaller, the same from the right.
     """
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.div_(torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_(min=EPS))
-    spare, side = torch.empty_like(x), min(x.shape[1:])
-    gram, polynomial = x.new_empty(2, x.shape[0], side, side)  # (N, side, side) each
+    count, rows, columns = matrices.shape
+    x: Tensor = matrices.div_(torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_(min=EPS))
+    spare = torch.empty_like(x)
+    gram, polynomial = x.new_empty(2, count, min(rows, columns), min(rows, columns))
     for _ in range(NEWTON_SCHULZ_STEPS):
-        torch.bmm(*((x.mT, x) if tall else (x, x.mT)), out=gram)
+        left, right = (x, x.mT) if rows <= columns else (x.mT, x)
+        torch.bmm(left, right, out=gram)
         torch.baddbmm(gram, gram, gram, beta=B, alpha=C, out=polynomial)
-        torch.baddbmm(x, *((x, polynomial) if tall else (polynomial, x)), beta=A, out=spare)
+        left, right = (polynomial, x) if rows <= columns else (x, polynomial)
+        torch.baddbmm(x, left, right, beta=A, out=spare)
         x, spare = spare, x
     return x
 

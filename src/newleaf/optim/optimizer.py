@@ -56,13 +56,14 @@ class Optimizer:
         for group in self.groups:
             params = [*group.params.values()]
             grads = [gradient(name, param) for name, param in group.params.items()]
-            lr, decay = group.lr * lr_multiplier, group.weight_decay
+            lr, decay, ours = group.lr * lr_multiplier, group.weight_decay, self.settings
             if group.optimizer == "muon":
                 (momenta,) = self._buffers(group)
-                muon_(params, grads, momenta, lr=lr, weight_decay=decay, momentum=self.settings.momentum, dtype=self._dtype)
+                muon_(params, grads, momenta, lr=lr, weight_decay=decay, momentum=ours.momentum, dtype=self._dtype)
             else:
-                betas = {"beta1": self.settings.beta1, "beta2": self.settings.beta2}
-                adamw_(params, grads, *self._buffers(group), step=self.steps, lr=lr, weight_decay=decay, eps=self.settings.eps, **betas)
+                means, squares = self._buffers(group)
+                rates = {"beta1": ours.beta1, "beta2": ours.beta2, "eps": ours.eps}
+                adamw_(params, grads, means, squares, step=self.steps, lr=lr, weight_decay=decay, **rates)
 
     def _buffers(self, group: Group) -> list[list[Tensor]]:
         """The state of a group's parameters, one list a buffer."""

@@ -1,10 +1,10 @@
 """Whatever a person has, files, folders, globs or stdin, in; plain documents out, and the decision which of them are held out.
 
-    files.py    names on the command line -> paths, always in the same order
-    decode.py   bytes -> text, in the encoding that they are most likely in
-    rows.py     JSON lines, JSON, CSV and TSV -> rows
-    shapes.py   a row -> text
-    read.py     Corpus: all of the above as a stream of documents, and what was left out
-    scripts.py  which scripts a text is written in
-    split.py    what is trained on and what is held out
+files.py    names on the command line -> paths, always in the same order
+decode.py   bytes -> text, in the encoding that they are most likely in
+rows.py     JSON lines, JSON, CSV and TSV -> rows
+shapes.py   a row -> text
+read.py     Corpus: all of the above as a stream of documents, and what was left out
+scripts.py  which scripts a text is written in
+split.py    what is trained on and what is held out
 """

@@ -45,6 +45,7 @@ PUNCTUATION = set("，。、：；？！“”‘’「」『』《》〈〉（�
 WESTERN = set("àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽŸ’‘“”„…–—•«»°£€©®§·¿¡ºª½¼¾´™\xa0")
 SURELY_CHINESE = 1.35  # Korean and Japanese read as GB18030 reach 1.27, Chinese of 40 characters and more hardly ever less than 1.4
 PERHAPS_CHINESE = 0.5  # enough where nothing else fits better
+A_LANGUAGE = 0.1  # of charset-normalizer's coherence
 
 
 class NotText(Exception):
@@ -75,7 +76,7 @@ def recognise(data: bytes) -> Decoded:
     """`decode`, with the encoding and the repair beside the text."""
     for start, name in FORMATS.items():
         if data.startswith(start):
-            raise NotText(f"not text ({name})")
+            raise NotText(f"not text: {name}")
     decoded = marked(data) or (with_zeros(data) if b"\0" in data else without_zeros(data))
     if decoded is None or "\0" in decoded.text:
         raise NotText("not text")
@@ -118,11 +119,11 @@ def without_zeros(data: bytes) -> Decoded | None:
     if is_western(sample) and (decoded := attempt(data, "cp1252")):
         return decoded
     guess, coherence = guessed(sample)
-    if score >= PERHAPS_CHINESE and coherence < 0.1 and (decoded := attempt_chinese(data, chinese)):
+    if score >= PERHAPS_CHINESE and coherence < A_LANGUAGE and (decoded := attempt_chinese(data, chinese)):
         return decoded
-    if guess and coherence >= 0.2 and (decoded := attempt(data, guess)):
+    if guess and coherence >= A_LANGUAGE and (decoded := attempt(data, guess)):
         return decoded
-    raise NotText("text in an encoding that was not recognised (save it as UTF-8)")
+    raise NotText("not text: in no encoding that is recognised (save it as UTF-8)")
 
 
 def attempt(data: bytes, encoding: str, *, proven: bool = False, tolerance: float = 0.01) -> Decoded | None:
@@ -158,7 +159,7 @@ def everyday_score(sample: bytes, encoding: str) -> float:
 
     >>> text = "白日依山尽，黄河入海流。".encode("gb18030")
     >>> everyday_score(text, "gb18030"), everyday_score(text, "big5") < 0
-    (2.0, True)
+    (2.3333333333333335, True)
     """
     counts = Counter(sample.decode(encoding, "replace"))
     foreign = {character: count for character, count in counts.items() if character > "\x7f"}

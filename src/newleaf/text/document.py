@@ -16,7 +16,7 @@ class Skipped:
     """Something that was left out."""
 
     source: str
-    reason: str
+    reason: str  # "not text", "broken JSON: line 3 …": what it is stands before the colon
     count: int = 1  # more than one only for the rows of one file beyond those named one by one
 
 

@@ -7,13 +7,13 @@ is hidden (a name with a dot in front) is left out and named; the folders of ver
 
 import difflib
 import errno
-import fnmatch
 import glob
 import os
 import stat
 import sysconfig
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from newleaf.errors import TextError
@@ -39,7 +39,7 @@ def default_inputs() -> list[str]:
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(set(folders) - NOT_SOURCE)
-        found += [os.path.join(parent, name) for name in sorted(names) if name.endswith(".py")]
+        found += [str(Path(parent, name)) for name in sorted(names) if name.endswith(".py")]
     if not found:
         raise TextError(f"the Python standard library has no source files in {folder}", where=folder, hint="name a text of your own")
     return found
@@ -55,112 +55,103 @@ def default_name(inputs: Sequence[str]) -> str:
         return "python"
     if inputs[0] == STDIN:
         return "stdin"
-    path = Path(inputs[0])
-    if is_pattern(inputs[0]):
-        path = Path(split_pattern(inputs[0])[0])
-    elif not os.path.isdir(path):
+    path = split_pattern(inputs[0])[0] if is_pattern(inputs[0]) else Path(inputs[0])
+    if not is_pattern(inputs[0]) and look(path).kind != "folder":
         path = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-        return path.with_suffix("").name.lstrip(".") or "text"
+        path = path.with_suffix("")
     return (path.name if path.name not in ("", "..") else path.resolve().name).lstrip(".") or "text"
 
 
-def find(given: str, excluded: Collection[Identity] = ()) -> Iterator[str | Skipped]:
+def find(given: str, excluded: Collection[Identity] = ()) -> Iterator[Path | Skipped]:
     """The paths of all files that one input stands for, and what was passed over. TextError if there is nothing of that name."""
     if is_pattern(given):
-        folder, pattern = split_pattern(given)
-        return walk(folder, pattern, excluded)
+        return walk(*split_pattern(given), excluded)
     require_exists(given)
-    return walk(given, (), excluded)
+    return walk(Path(given), (), excluded)
 
 
 def require_exists(given: str) -> None:
     """TextError, with the nearest name, if `given` does not exist."""
     try:
-        os.stat(given)
+        Path(given or "\0").stat()  # Path("") would be the current folder
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno != errno.ENOENT:
             raise TextError(f"{shown(given)} cannot be read: {reason(error)}", where=shown(given)) from error
-        near = nearest_path(given)
-        raise TextError(f"{shown(given)} does not exist", where=shown(given), hint=f"did you mean {near}?" if near else None) from error
+        near = nearest_path(Path(given))
+        name = shown(given) or "a file without a name"
+        raise TextError(f"{name} does not exist", where=name, hint=near and f"did you mean {near}?") from error
 
 
-def nearest_path(given: str) -> str | None:
-    """The existing name that is most like `given`."""
-    path = Path(given)
-    try:
-        names = os.listdir(path.parent)[:10_000]
-    except (OSError, ValueError):
-        return None
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return shown(str(path.parent / near[0])) if near else None
+def nearest_path(missing: Path) -> str | None:
+    """The existing name that is most like one that does not exist."""
+    near = difflib.get_close_matches(missing.name, look(missing.parent).names, n=1)
+    return shown(missing.with_name(near[0])) if near else None
 
 
-def walk(top: str, pattern: Sequence[str], excluded: Collection[Identity]) -> Iterator[str | Skipped]:
-    """Every file at or below `top` that the pattern fits, parents before children, names in order."""
-    entered: set[Identity] = set()
+def walk(top: Path, pattern: Sequence[str], excluded: Collection[Identity]) -> Iterator[Path | Skipped]:
+    """Every file at or below `top` that the pattern fits, names in order, each folder where its name stands."""
+    entered: set[Identity | None] = set()
     waiting: list[tuple[str, ...]] = [()]  # paths from `top`, the next one last
     while waiting:
         parts = waiting.pop()
-        path = os.path.join(top, *parts)
+        path = top.joinpath(*parts)
         entry = look(path)
-        if entry.identity in excluded or not (fits(parts, pattern) if entry.kind != "folder" else may_hold(parts, pattern)):
+        if entry.identity in excluded or not (may_hold if entry.kind == "folder" else fits)(parts, pattern):
             continue
         if entry.kind == "file":
             yield path
-        elif entry.kind != "folder":
-            yield Skipped(shown(path), entry.kind)
-        elif entry.problem or entry.identity in entered:
-            yield Skipped(shown(path), entry.problem or "a link to a folder that is read already")
+        elif problem := entry.problem or ("a link to a folder that is read already" if entry.identity in entered else ""):
+            yield Skipped(shown(path), problem)
         else:
             entered.add(entry.identity)
-            names = sorted(entry.names)
-            if set(names) >= RUN_FILES:
-                yield Skipped(shown(path), "a run of newleaf, not text")
-                continue
-            hidden = [name for name in names if name.startswith(".")]
             if not pattern:
-                yield from (Skipped(shown(os.path.join(path, name)), "hidden") for name in hidden if name not in VERSION_CONTROL)
-            waiting += [(*parts, name) for name in reversed(names) if not name.startswith(".")]
+                hidden = (name for name in entry.names if name.startswith(".") and name not in VERSION_CONTROL)
+                yield from (Skipped(shown(path / name), "hidden") for name in hidden)
+            waiting += [(*parts, name) for name in reversed(entry.names) if not name.startswith(".")]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What stands at a path: "file", "folder", or the reason why it is neither."""
+    """What stands at a path."""
 
-    kind: str
+    kind: str  # "file", "folder" or "other"
     identity: Identity | None = None
-    names: Sequence[str] = ()  # of what a folder holds
-    problem: str = ""  # why those of a folder cannot be had
+    names: Sequence[str] = ()  # of what a folder holds, in order
+    problem: str = ""  # why it is no file, or no folder to enter
 
 
-def look(path: str) -> Entry:
-    """Never opens anything, so that a pipe without a writer cannot hold us up."""
+def look(path: Path) -> Entry:
+    """Never opens a file, so that a pipe without a writer cannot hold us up."""
     try:
-        status = os.stat(path)
-    except OSError as error:
-        return Entry(reason(error))
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        return Entry("other", problem=reason(error))
     identity = status.st_dev, status.st_ino
+    if stat.S_ISREG(status.st_mode):
+        return Entry("file", identity)
     if not stat.S_ISDIR(status.st_mode):
-        return Entry("file" if stat.S_ISREG(status.st_mode) else "not a file but a device or a pipe", identity)
+        return Entry("other", identity, problem="a device or a pipe, not a file")
     try:
-        return Entry("folder", identity, os.listdir(path))
+        names = sorted(child.name for child in path.iterdir())
     except OSError as error:
         return Entry("folder", identity, problem=reason(error))
+    return Entry("folder", identity, names, "a run of newleaf, not text" if set(names) >= RUN_FILES else "")
 
 
 def identities(paths: Collection[Path]) -> set[Identity]:
     """Of those paths that exist."""
-    return {entry.identity for path in paths if (entry := look(os.fspath(path))).identity}
+    return {identity for path in paths if (identity := look(path).identity)}
 
 
-def reason(error: OSError) -> str:
+def reason(error: Exception) -> str:
     """A system error in words."""
-    return REASONS.get(error.errno or 0, (error.strerror or type(error).__name__).lower())
+    number = error.errno if isinstance(error, OSError) else None
+    return REASONS.get(number or 0) or (os.strerror(number).lower() if number else str(error))
 
 
-def shown(path: str) -> str:
+def shown(path: Path | str) -> str:
     """A path fit to be printed, whatever bytes its name has."""
-    return os.fsencode(os.path.normpath(path) if path else "''").decode("utf-8", "backslashreplace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def is_pattern(given: str) -> bool:
@@ -168,15 +159,16 @@ def is_pattern(given: str) -> bool:
     return glob.has_magic(given) and not os.path.lexists(given)
 
 
-def split_pattern(given: str) -> tuple[str, tuple[str, ...]]:
+def split_pattern(given: str) -> tuple[Path, tuple[str, ...]]:
     """The folder where a glob begins, and the rest, part by part.
 
-    >>> split_pattern("poems/tang/**/*.txt"), split_pattern("*.md")
-    (('poems/tang', ('**', '*.txt')), ('.', ('*.md',)))
+    >>> folder, pattern = split_pattern("poems/tang/**/*.txt")
+    >>> folder.name, pattern
+    ('tang', ('**', '*.txt'))
     """
     parts = Path(given).parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return os.path.join(*parts[:first]) if first else ".", parts[first:]
+    return Path(*parts[:first]), parts[first:]
 
 
 def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -189,11 +181,11 @@ def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
         return True
     if pattern[0] == "**":
         return fits(parts, pattern[1:]) or (bool(parts) and fits(parts[1:], pattern))
-    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
 
 
 def may_hold(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     """Whether there may be a fitting file below a folder."""
     if not parts or not pattern or pattern[0] == "**":
         return True
-    return fnmatch.fnmatch(parts[0], pattern[0]) and may_hold(parts[1:], pattern[1:])
+    return fnmatch(parts[0], pattern[0]) and may_hold(parts[1:], pattern[1:])

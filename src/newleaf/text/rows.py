@@ -10,10 +10,12 @@ import gzip
 import io
 import itertools
 import json
-import os
+import zlib
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from newleaf.text.decode import NotText, recognise
@@ -45,21 +47,21 @@ class Row:
     repair: str = ""
 
 
-def kind_of(path: str) -> str:
+def kind_of(path: Path) -> str:
     """What a file's name says it is: one of ROWS, or "" for plain text.
 
-    >>> kind_of("a/poems.JSONL.gz"), kind_of("poems.txt.gz"), kind_of("notes")
+    >>> kind_of(Path("a/poems.JSONL.gz")), kind_of(Path("poems.txt.gz")), kind_of(Path("notes"))
     ('.jsonl', '', '')
     """
-    suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
+    suffixes = [suffix.lower() for suffix in path.suffixes]
     last = suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:]
     return last[0] if last and last[0] in ROWS else ""
 
 
-def rows_of(path: str, column: str | None) -> Iterator[Row]:
+def rows_of(path: Path, column: str | None) -> Iterator[Row]:
     """Every row of a file of rows: objects as dicts, other JSON values as they are."""
     kind = kind_of(path)
-    with open_file(path) as file:
+    with opened(path) as file:
         head = file.read(HEAD_BYTES)
     if kind == ".json" or (kind in JSON_LINES and is_whole_json(head)):
         yield from json_rows(path, column)
@@ -69,45 +71,56 @@ def rows_of(path: str, column: str | None) -> Iterator[Row]:
         yield from table_rows(lines_of(path, head), kind)
 
 
-def open_file(path: str) -> BinaryIO:
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
     """A file to read bytes from, unpacked if its name ends in .gz."""
-    if not path.lower().endswith(".gz"):
-        return open(path, "rb")
-    packed = gzip.open(path, "rb")  # closed with the reader around it
-    most = max(SMALL_BYTES, MAX_RATIO * os.path.getsize(path))
-    return cast(BinaryIO, io.BufferedReader(Unpacking(cast(BinaryIO, packed), most), HEAD_BYTES))
+    if path.suffix.lower() != ".gz":
+        with path.open("rb") as file:
+            yield file
+        return
+    with gzip.open(path) as packed:
+        most = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
+        yield cast(BinaryIO, io.BufferedReader(Unpacking(packed, most), HEAD_BYTES))
 
 
 class Unpacking(io.RawIOBase):
-    """A reader that refuses to give more than `most` bytes."""
+    """A reader that refuses to give more than `most` bytes, and what is left of a broken file before it says so."""
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
+    def __init__(self, file: gzip.GzipFile, most: int) -> None:
         self.file, self.left = file, most
+        self.broken = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        count = cast(int, cast(Any, self.file).readinto(buffer))
+        if self.broken:
+            raise NotText("broken gzip")
+        try:
+            count = self.file.readinto(buffer)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            self.broken = True
+            return 0  # the end, for now: whoever asks for more is told
         self.left -= count
         if self.left < 0:
-            raise NotText(f"unpacks to more than {MAX_RATIO} times its size")
+            raise NotText(f"broken gzip: it unpacks to more than {MAX_RATIO} times its size")
         return count
 
-    def close(self) -> None:
-        self.file.close()
-        super().close()
+
+def read_all(file: BinaryIO) -> bytes:
+    """Everything, or NotText: what is broken gives what it has at the first attempt."""
+    return file.read() + file.read()
 
 
-def lines_of(path: str, head: bytes) -> Iterator[Row]:
+def lines_of(path: Path, head: bytes) -> Iterator[Row]:
     """The lines of a file as text, each without its line end."""
     whole = recognise(head[: head.rfind(b"\n") + 1] or head)
     if whole.encoding.startswith(("utf-16", "utf-32")):  # where a line end is no single byte
-        with open_file(path) as file:
-            decoded = recognise(file.read())
+        with opened(path) as file:
+            decoded = recognise(read_all(file))
         yield from (Row(number, line) for number, line in enumerate(decoded.text.split("\n"), start=1))
         return
-    with open_file(path) as file:
+    with opened(path) as file:
         for number in itertools.count(1):
             line = file.readline(MAX_LINE_BYTES)
             if not line:
@@ -155,10 +168,10 @@ def is_whole_json(head: bytes) -> bool:
     return first in (b"[", b"{")
 
 
-def json_rows(path: str, column: str | None) -> Iterator[Row]:
+def json_rows(path: Path, column: str | None) -> Iterator[Row]:
     """The rows of a whole JSON value, counted from 1; of a .json that is really JSON lines, its lines."""
-    with open_file(path) as file:
-        decoded = recognise(file.read())
+    with opened(path) as file:
+        decoded = recognise(read_all(file))
     try:
         values = unfolded(json.loads(decoded.text), column)
         yield from (Row(number, value, decoded.repair if number == 1 else "") for number, value in enumerate(values, start=1))
@@ -167,7 +180,7 @@ def json_rows(path: str, column: str | None) -> Iterator[Row]:
     except ValueError as error:
         lines = [Row(number, line) for number, line in enumerate(decoded.text.split("\n"), start=1) if line.strip()]
         if len(lines) < 2 or isinstance(parsed(lines[0]).value, Broken):
-            raise NotText(f"broken JSON ({str(error)[:80]})") from None
+            raise NotText(f"broken JSON: {str(error)[:80]}") from None
         yield from map(parsed, lines)
 
 
@@ -210,33 +223,82 @@ def has_header(rows: list[list[str]]) -> bool:
 
 def cell_rows(lines: Iterator[Row], kind: str) -> Iterator[Row]:
     """Rows of cells. In .tsv quotes are ordinary characters, as in the data sets that come so; in .csv a cell may hold line ends."""
-    csv.field_size_limit(MAX_LINE_BYTES)  # its default would break every long text; the module has no other place for it
-    passed: list[Row] = []  # what the reader of tables never sees
-    last = Row(0, "")
+    if kind == ".csv":
+        yield from quoted_rows(lines)
+        return
+    for line in lines:
+        if isinstance(line.value, Broken):
+            yield line
+        elif line.value:
+            yield Row(line.number, line.value.split("\t"), line.repair)
 
-    def texts() -> Iterator[str]:
-        nonlocal last
-        for last in lines:
-            if isinstance(last.value, Broken):
-                passed.append(last)
-            else:
-                yield last.value + "\n"
 
-    source = texts()
-    first = next(source, "")
-    delimiter = TABLES[kind] if "," in first or kind == ".tsv" else max(",;\t|", key=first.count)
-    quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
-    reader = csv.reader(itertools.chain([first] if first else [], source), delimiter=delimiter, quoting=quoting)
-    begin = last.number
+def quoted_rows(lines: Iterator[Row]) -> Iterator[Row]:
+    """Rows of a .csv, between commas or, where its first line has none, between semicolons, tabs or bars."""
+    csv.field_size_limit(MAX_LINE_BYTES)  # its default would break every long text, and there is no other place to set it
+    feed = Feed(lines)
+    first = feed.peek()
+    delimiter = "," if "," in first else max(",;\t|", key=first.count)
+    reader = csv.reader(feed, delimiter=delimiter)
     while True:
+        feed.begin()
         try:
             cells: Any = next(reader, None)
         except csv.Error:
             cells = Broken("broken row of a table")
-        yield from passed
-        passed.clear()
+        yield from feed.broken
         if cells is None:
             return
+        if len(feed.taken) > 1 and (isinstance(cells, Broken) or (feed.ended and is_open(feed.taken, delimiter))):
+            cells = Broken("a quote that is never closed")
+            feed.give_back()
         if cells:
-            yield Row(begin, cells, last.repair)
-        begin = last.number + 1
+            yield Row(feed.taken[0].number, cells, feed.taken[0].repair)
+
+
+def is_open(lines: list[Row], delimiter: str) -> bool:
+    """Whether a row's last cell begins with a quote and never ends."""
+    try:
+        list(csv.reader((line.value + "\n" for line in lines), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+class Feed:
+    """Lines for csv.reader, which remembers those of the present row, so that they can be given back and read once more."""
+
+    def __init__(self, lines: Iterator[Row]) -> None:
+        self.lines, self.again = lines, deque[Row]()
+        self.taken: list[Row] = []
+        self.broken: list[Row] = []
+        self.ended = False
+
+    def peek(self) -> str:
+        """The first line that can be read, or "" if there is none."""
+        text = next(self, "")
+        self.again.extend(self.taken)
+        return text
+
+    def begin(self) -> None:
+        """A new row."""
+        self.taken, self.broken = [], []
+
+    def give_back(self) -> None:
+        """All lines of this row but the first."""
+        self.again.extendleft(reversed(self.taken[1:]))
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        while True:
+            line = self.again.popleft() if self.again else next(self.lines, None)
+            if line is None:
+                self.ended = True
+                raise StopIteration
+            if not isinstance(line.value, Broken):
+                self.taken.append(line)
+                return f"{line.value}\n"
+            self.broken.append(line)

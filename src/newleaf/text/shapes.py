@@ -12,7 +12,7 @@ from typing import Any
 Row = Mapping[str, Any]
 LINES = ("paragraphs", "content", "para", "lines")  # names under which poems and chapters keep their lines
 ROLES = {"human": "user", "gpt": "assistant"}
-MOST_NAMES = 8  # of columns in a message
+MOST_NAMES, MAX_NAME = 8, 60  # of columns in a message, and the characters of each
 
 
 def text_of(value: Any) -> str:
@@ -55,7 +55,7 @@ def content(message: Row) -> str:
     """What is said: a string, or a list of parts of which some are text."""
     said = message.get("content", message.get("value"))
     if isinstance(said, list):
-        said = "".join(str(part.get("text", "")) for part in said if isinstance(part, dict))
+        said = "".join(text_of(part.get("text")) for part in objects(said))
     return said if isinstance(said, str) else ""
 
 
@@ -76,20 +76,22 @@ def alpaca(row: Row) -> str:
     """Instruction, input and output, with the turns of `history` before them; of several outputs the first, which is the best."""
     question = "\n".join(part for name in ("instruction", "input") if (part := text_of(row.get(name))))
     output = row["output"][0] if is_lines(row["output"]) else row["output"]
-    history = row.get("history") if isinstance(row.get("history"), list) else []
-    pairs = [pair for pair in history or [] if is_lines(pair) and len(pair) == 2] + [[question, text_of(output)]]
-    system = [{"role": "system", "content": text_of(row.get("system"))}]
-    return conversation(system + [{"role": role, "content": said} for pair in pairs for role, said in zip(("user", "assistant"), pair, strict=True)])
+    history = row.get("history")
+    pairs = [pair for pair in history if is_lines(pair) and len(pair) == 2] if isinstance(history, list) else []
+    said = [("system", text_of(row.get("system")))]
+    for asked_for, answered in [*pairs, [question, text_of(output)]]:
+        said += [("user", asked_for), ("assistant", answered)]
+    return conversation([{"role": role, "content": words} for role, words in said])
 
 
-SHAPES: tuple[tuple[tuple[str, ...], Callable[[Row], str]], ...] = (  # the columns of a shape, and how it is read
-    (("text",), lambda row: text_of(row["text"])),
-    (("messages",), lambda row: talk(row, "messages")),
-    (("conversations",), lambda row: talk(row, "conversations")),
-    (("prompt", "completion"), lambda row: completion(row, "completion")),
-    (("prompt", "response"), lambda row: completion(row, "response")),
-    (("prompt", "chosen"), lambda row: completion(row, "chosen")),
-    (("instruction", "output"), alpaca),
+SHAPES: tuple[tuple[frozenset[str], Callable[[Row], str]], ...] = (  # the columns of a shape, and how it is read
+    (frozenset({"text"}), lambda row: text_of(row["text"])),
+    (frozenset({"messages"}), lambda row: talk(row, "messages")),
+    (frozenset({"conversations"}), lambda row: talk(row, "conversations")),
+    (frozenset({"prompt", "completion"}), lambda row: completion(row, "completion")),
+    (frozenset({"prompt", "response"}), lambda row: completion(row, "response")),
+    (frozenset({"prompt", "chosen"}), lambda row: completion(row, "chosen")),
+    (frozenset({"instruction", "output"}), alpaca),
 )
 
 
@@ -99,7 +101,7 @@ def shaped(row: Row) -> str | None:
     >>> shaped({"text": "good", "label": 1}), shaped({"prompt": "2+2=", "completion": "4"}), shaped({"title": "x", "body": "y"})
     ('good', '2+2=\\n4', None)
     """
-    return next((read(row) for columns, read in SHAPES if all(column in row for column in columns)), None)
+    return next((read(row) for names, read in SHAPES if names <= row.keys()), None)
 
 
 def choose_column(rows: Sequence[Row]) -> str | None:
@@ -109,9 +111,14 @@ def choose_column(rows: Sequence[Row]) -> str | None:
     'paragraphs'
     >>> choose_column([{"sentence": "a fine film", "label": "1"}]), choose_column([{"title": "x", "body": "y"}])
     ('sentence', None)
+
+    Columns that have only numbers for names (a table without a header) cannot be chosen by their names, so labels are told from
+    text by what stands in them: again and again the same.
     """
     lists = [name for name in columns(rows) if any(is_lines(row.get(name)) for row in rows)]
     strings = [name for name in columns(rows) if any(is_prose(row.get(name)) for row in rows)]
+    if all(name.isdigit() for name in strings):
+        strings = [name for name in strings if 2 * len({str(row.get(name)) for row in rows}) > len(rows)] or strings
     named = [name for name in LINES if name in lists]
     if named or len(strings) == 1:
         return (named or strings)[0]
@@ -138,8 +145,9 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 
 def named_columns(names: Sequence[str]) -> str:
-    """For a message: the first few names."""
-    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    """For a message: the first few names, none of them long, all of them printable."""
+    short = [name[:MAX_NAME].encode("utf-8", "backslashreplace").decode() for name in names[:MOST_NAMES]]
+    return ", ".join(short) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
 def unfolded(value: Any, column: str | None) -> Iterator[Any]:
@@ -166,6 +174,11 @@ def lists_of_objects(value: Row) -> list[list[Row]]:
     return [each for each in value.values() if isinstance(each, list) and each and all(isinstance(row, dict) for row in each)]
 
 
+def objects(value: Any) -> list[Row]:
+    """Those in a list; none in what is no list."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
 def is_row(value: Row, column: str | None) -> bool:
     """Whether an object holds a text itself, rather than a list of objects that do."""
     return column in value if column else shaped(value) is not None or any(is_lines(value.get(name)) for name in LINES)
@@ -173,19 +186,18 @@ def is_row(value: Row, column: str | None) -> bool:
 
 def is_squad(articles: Sequence[Row]) -> bool:
     """Whether these are articles of paragraphs with a context each."""
-    paragraphs = [paragraph for article in articles for paragraph in lists_of_objects(article)]
-    return bool(paragraphs) and all(isinstance(row.get("context"), str) for rows in paragraphs for row in rows)
+    paragraphs = [paragraph for article in articles for paragraph in objects(article.get("paragraphs"))]
+    return bool(paragraphs) and all(isinstance(paragraph.get("context"), str) for paragraph in paragraphs)
 
 
 def squad(articles: Sequence[Row]) -> Iterator[str]:
     """Each paragraph and its questions, each with the first of its answers on the next line."""
     for article in articles:
-        for paragraph in lists_of_objects(article)[0]:
-            questions = [row for row in paragraph.get("qas") or () if isinstance(row, dict)]
-            yield "\n\n".join([paragraph["context"], *filter(None, map(asked, questions))])
+        for paragraph in objects(article.get("paragraphs")):
+            yield "\n\n".join([paragraph["context"], *filter(None, map(asked, objects(paragraph.get("qas"))))])
 
 
 def asked(question: Row) -> str:
     """A question of SQuAD and its first answer; "" without an answer."""
-    answers = [row for row in question.get("answers") or () if isinstance(row, dict)]
+    answers = objects(question.get("answers"))
     return f"{question.get('question')}\n{answers[0].get('text')}" if answers else ""

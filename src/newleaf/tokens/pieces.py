@@ -35,9 +35,6 @@ BORDER = re.compile(
     "|(?<=[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5])(?=[、。，；：？！])"
 )  # fmt: skip
 
-LONG = 100_000  # characters; fancy-regex fails from 999,999 blanks in a row
-LONG_BLANK = re.compile(f"(?<![{BLANK}])[{BLANK}]{{{LONG},}}+(?![{NEWLINE}])")  # possessive: a shorter match would be wrong
-
 
 def pieces(text: str, size: int) -> Iterator[str]:
     """`text` in pieces of `size` characters or a few more, cut where the ids of the pieces are the ids of the text.
@@ -55,15 +52,18 @@ def pieces(text: str, size: int) -> Iterator[str]:
         yield text[start:]
 
 
-def set_blanks_apart(text: str) -> Iterator[tuple[str, bool]]:
-    """(part, is one word) for parts that join to `text`: each long run of blanks is a word of its own, without look-ahead.
+def set_blanks_apart(text: str, length: int) -> Iterator[tuple[str, bool]]:
+    """(part, is one word) for parts that join to `text`: runs of `length` blanks and more are words, found without look-ahead.
 
-    Such a word begins where the run begins, since what comes before (a line end or what is not white) never takes a blank
-    along. It ends with the text, or else one blank early: the last blank belongs to what follows. A run before a line end
-    is part of a word that the automaton finds.
+    Such a word begins where the run begins, since what stands before (a line end or what is not white) never takes a blank
+    along. It ends with the text, or else one blank early: the last blank belongs to what follows. A run before a line end is
+    not set apart: it is part of a word that needs no look-ahead.
+
+    >>> list(set_blanks_apart("to be,     or not", length=4))
+    [('to be,', False), ('    ', True), (' or not', False)]
     """
     start = 0
-    for run in LONG_BLANK.finditer(text):
+    for run in re.finditer(f"(?<![{BLANK}])[{BLANK}]{{{length},}}+(?![{NEWLINE}])", text):  # possessive: a shorter run would be wrong
         end = run.end() if run.end() == len(text) else run.end() - 1
         yield text[start : run.start()], False
         yield text[run.start() : end], True

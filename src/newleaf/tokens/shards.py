@@ -61,15 +61,19 @@ def encoded(documents: Iterable[str], tokenizer: Tokenizer, threads: int) -> Ite
     """The stream in parts, in order, encoded by several threads at once but never far ahead."""
 
     def encode(task: list[tuple[str, bool]]) -> Part:
-        ids: list[int] = []
+        ids: list[Ids] = []
         places: list[int] = []
+        held = 0
         for piece, begins in task:
             if begins:
-                places.append(len(ids))
-                ids.append(tokenizer.end_of_text)
-            ids += tokenizer.encode(piece)
-        return np.array(ids, tokenizer.dtype), np.array(places, np.uint64)
+                places.append(held)
+                ids.append(end_of_text)
+                held += 1
+            ids.append(tokenizer.encode_array(piece))
+            held += len(ids[-1])
+        return np.concatenate(ids), np.array(places, np.uint64)
 
+    end_of_text = np.array([tokenizer.end_of_text], tokenizer.dtype)
     waiting: deque[Future[Part]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for task in tasks(documents):

@@ -12,10 +12,12 @@ Text is always encoded as plain text: "<|endoftext|>" in a document becomes the 
 import json
 import math
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from newleaf import fsio
 from newleaf.errors import ModelError, TextError
-from newleaf.tokens.pieces import LONG, PATTERN, pieces, set_blanks_apart
+from newleaf.tokens.pieces import PATTERN, pieces, set_blanks_apart
 
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|pad|>"
@@ -36,6 +38,7 @@ SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", PADDING, *RESERVED)
 
 MAX_TOKEN_BYTES = 16  # keeps clauses of Chinese from becoming tokens; costs 0 to 0.7 % in bytes per token (5 MB each of four texts)
 PIECE = 1 << 16  # characters encoded at once
+LONG_RUN = 100_000  # blanks; fancy-regex fails from 999,999 in a row
 TRAINING_PIECE = 1 << 12  # characters; the trainer takes quadratic time in the length of a word
 
 
@@ -170,15 +173,16 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, in time that grows with its length only. TextError on half a character (a lone surrogate)."""
-        ids: list[int] = []
+        parts: list[list[int]] = []
         for piece in pieces(text, PIECE):
             require_whole_characters(piece)
-            if len(piece) < LONG:
-                ids += self._fast.encode_ordinary(piece)
+            if len(piece) < LONG_RUN:
+                parts.append(self._fast.encode_ordinary(piece))
             else:
-                for part, is_word in set_blanks_apart(piece):
-                    ids += (self._word if is_word else self._fast).encode_ordinary(part)
-        return ids
+                parts += [
+                    (self._word if is_word else self._fast).encode_ordinary(part) for part, is_word in set_blanks_apart(piece, LONG_RUN)
+                ]
+        return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
     def encode_slowly(self, text: str) -> list[int]:
         """The twin of `encode`: the whole text at once through tokenizer.json. (It fails on ten million blanks in a row.)"""
@@ -186,10 +190,14 @@ class Tokenizer:
         ids: list[int] = self._slow.encode(text, add_special_tokens=False).ids
         return ids
 
+    def encode_array(self, text: str) -> npt.NDArray[Any]:
+        """(N,) the ids of a text in the smallest type."""
+        return np.frombuffer(array("I", self.encode(text)), np.uintc).astype(self.dtype)  # a third of the time of np.array
+
     def encode_batch(self, texts: Iterable[str], threads: int) -> list[npt.NDArray[Any]]:
         """The ids of each text, several texts at a time."""
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda text: np.array(self.encode(text), dtype=self.dtype), texts))
+            return list(pool.map(self.encode_array, texts))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; bytes that are no whole character become U+FFFD. Special tokens show as their names."""

@@ -91,6 +91,7 @@ class Loop:
     metrics: Metrics
     stop: Stop
     stopwatch: Stopwatch
+    device: str
     pace: Pace | None = None  # where there is a clock
     pauses: dict[str, float] = field(default_factory=lambda: {"evaluation": 0.0, "checkpoint": 0.0, "sample": 0.0})
     _tries: int = 0
@@ -136,7 +137,7 @@ class Loop:
             self.pace.mark(self.state.step, seconds)
         row = {"step": self.state.step, "tokens": self.state.tokens, "seconds": round(seconds, 4), "loss": loss}
         row |= {
-            "lr": self.plan.optim.lr * scale,
+            "lr": (self.plan.optim.lr or 0.0) * scale,
             "grad_norm": grad_norm,
             "tokens_per_second": round(self.plan.batch_tokens / max(1e-9, seconds - began), 1),
         }
@@ -147,14 +148,14 @@ class Loop:
     def _gradients(self) -> float | None:
         """Mean loss of the batch, its gradients gathered over micro-batches; None if a signal came in the middle."""
         inputs, targets = self._batches()(self.state.step)  # (B, T)
-        self.optimizer.zero_grad()
+        self.model.zero_grad(set_to_none=True)
         total = 0.0
         rows = self.state.micro_batch
         for index, first in enumerate(range(0, len(inputs), rows)):
             if self.stop.requested:
-                self.optimizer.zero_grad()
+                self.model.zero_grad(set_to_none=True)
                 return None
-            chunk = [torch.from_numpy(part[first : first + rows]).to(self.model.device) for part in (inputs, targets)]
+            chunk = [torch.from_numpy(part[first : first + rows]).to(self.device) for part in (inputs, targets)]
             share = len(chunk[0]) / len(inputs)
             loss = self.task.loss(self.model, chunk[0], chunk[1], self._dropout(index)) * share
             loss.backward()  # type: ignore[no-untyped-call]
@@ -171,7 +172,7 @@ class Loop:
         if not self.plan.dropout:
             return None
         seed = step_seed(self.plan.seed, (self.state.retry, self.state.generation, self.state.step, micro_index))
-        return Dropout(self.plan.dropout, torch.Generator(self.model.device).manual_seed(seed))
+        return Dropout(self.plan.dropout, torch.Generator(self.device).manual_seed(seed))
 
     # after a step ---------------------------------------------------------------------------------------------------
 
@@ -272,13 +273,13 @@ class Loop:
             self.model.load_state_dict(found.weights)
             self.optimizer.load(found.optimizer, found.state.step)
             state = found.state
-        kept = {
-            "retry": failed.retry + 1,
-            "decisions": failed.decisions,
-            "seconds": self.stopwatch(),
-            "train_seconds": failed.train_seconds,
-        }
-        self.state = replace(state, **kept)
+        self.state = replace(
+            state,
+            retry=failed.retry + 1,
+            decisions=failed.decisions,
+            seconds=self.stopwatch(),
+            train_seconds=failed.train_seconds,
+        )
         self.metrics.rewind(self.state.step)
         self.task.on_event(f"step {failed.step + 1}: {reason}; back to step {self.state.step} and on with other data")
 

@@ -259,7 +259,16 @@ def plan_optim(config: ModelConfig, last_step: int, reasons: dict[str, Reason]) 
         "the last part cools down; the trunk before it is kept for --extend",
         "最后一段降温；之前的主干留给 --extend",
     )
-    return {"optim.warmup_steps": max(1, min(100, last_step // 20))}
+    return {
+        "optim.kind": "muon",
+        "optim.lr": 0.006,
+        "optim.embedding_lr": 0.01,
+        "optim.head_lr": 0.003,
+        "optim.norm_lr": 0.003,
+        "optim.weight_decay": 0.1,
+        "optim.decay_fraction": 0.4,
+        "optim.warmup_steps": max(1, min(100, last_step // 20)),
+    }
 
 
 def plan_evaluation_tokens(config: ModelConfig, text: TextFacts, train_tokens: int) -> int:

@@ -41,10 +41,10 @@ class Data:
         """UTF-8 bytes of the text that `ids` stand for."""
         return int(self.byte_lengths[ids].sum())
 
-    def text_tail(self, ids: Stream, num_bytes: int) -> bytes:
-        """The last bytes of a stream's text, at most `num_bytes`."""
-        tail = ids[max(0, len(ids) - num_bytes) :]
-        return self.tokenizer.decode_bytes([int(i) for i in tail if self.byte_lengths[i]])[-num_bytes:]
+    def text(self, ids: Stream) -> bytes:
+        """The text of a stream, its documents one behind the other."""
+        row = ids[0 : len(ids)]
+        return self.tokenizer.decode_bytes(row[self.byte_lengths[row] > 0].tolist())
 
 
 def corpora(inputs: dict[str, Any]) -> tuple[Corpus, Corpus | None]:

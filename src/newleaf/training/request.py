@@ -30,6 +30,7 @@ class Request:
     column: str | None
     seed: int | None
     recipe: Recipe
+    given: frozenset[str]  # the settings that were named in some layer
     decisions: tuple[Decision, ...]  # of a finished run that the recipe repeats
     resume: bool
     extend: bool
@@ -71,10 +72,21 @@ def make_request(
     if seed is not None and not 0 <= seed < 2**63:
         raise UsageError(f"--seed is {seed}", where="--seed", expected="a whole number from 0 up")
     decisions = other.get("decisions", ()) if not budget_given(budget) else ()
-    merged = merge(Recipe, said, from_environment(Recipe), settings)
+    layers = said, from_environment(Recipe), settings
+    given_settings = frozenset(name for layer in layers for name in layer)
     path = Path(out) if out is not None else Path("runs") / default_name(inputs)
     return Request(
-        inputs, path, Budget(**given) if given else None, os.fspath(val) if val else None, column, seed, merged, decisions, resume, extend
+        data=inputs,
+        out=path,
+        budget=Budget(**given) if given else None,
+        val=os.fspath(val) if val else None,
+        column=column,
+        seed=seed,
+        recipe=merge(Recipe, *layers),
+        given=given_settings,
+        decisions=decisions,
+        resume=resume,
+        extend=extend,
     )
 
 
@@ -93,7 +105,7 @@ def require_same(request: Request, plan: Plan, inputs: Mapping[str, Any]) -> Non
     if request.seed is not None:
         pairs.append(("--seed", plan.seed, request.seed))
     planned = dict(leaves(plan.recipe))
-    pairs += [(name, planned.get(name), value) for name, value in leaves(request.recipe)]
+    pairs += [(name, planned.get(name), value) for name, value in leaves(request.recipe) if name in request.given]
     for name, recorded, asked in pairs:
         if recorded != asked:
             raise UsageError(

@@ -111,6 +111,7 @@ def chart(title: Words, series: Sequence[Series], last: float, references: Seque
     drawn = [[bucket((point,)) for point in one.points] if one.dots else buckets(one.points) for one in shown]
     x = (0.0, max(1.0, last))
     y = vertical_span(drawn, [reference.value for reference in references], from_zero=short)
+    references = [reference for reference in references if y[0] <= reference.value <= y[1]]
     sizes = ((720, 150 if short else 300, "wide"), (350, 130 if short else 240, "narrow"))
     drawings = [drawing(title, Frame(width, height, x, y), shown, drawn, references, kind) for width, height, kind in sizes]
     caption = tag("figcaption", tag("strong", title), legend(shown, references))
@@ -153,8 +154,7 @@ def drawing(
     edge, room = frame.left - DOT, (frame.width - frame.left - frame.right + 2 * DOT, frame.height - frame.top - frame.bottom + 2 * DOT)
     box = {"x": edge, "y": frame.top - DOT, "width": room[0], "height": room[1], "viewBox": f"{edge} {frame.top - DOT} {room[0]} {room[1]}"}
     cursor = tag("line", class_="cursor", x1=-9, x2=-9, y1=frame.top, y2=frame.height - frame.bottom)
-    near = sorted((one for one in references if frame.y[0] <= one.value <= frame.y[1]), key=lambda one: -one.value)
-    levels = [level(frame, one, above=index == 0) for index, one in enumerate(near)]
+    levels = [level(frame, one, above=index == 0) for index, one in enumerate(sorted(references, key=lambda one: -one.value))]
     return tag(
         "svg",
         tag("title", f"{title.en} · {title.zh}"),

@@ -3,8 +3,8 @@
 STYLE = """
 :root {
   color-scheme: light dark;
-  --paper: #fbfbf8; --card: #ffffff; --ink: #1d231c; --soft: #5d675b; --faint: #8b9488; --rule: #e2e6de; --grid: #edf0ea;
-  --leaf: #3d7f3a; --leaf-soft: #dcebd7; --leaf-pale: #eff6ec; --sun: #b4690e; --sun-pale: #fdf5e6; --sun-rule: #ecd3a4;
+  --paper: #fbfbf8; --card: #ffffff; --ink: #1d231c; --soft: #5d675b; --faint: #737d70; --rule: #e2e6de; --grid: #edf0ea;
+  --leaf: #3d7f3a; --leaf-soft: #dcebd7; --leaf-pale: #eff6ec; --sun: #9a5608; --sun-pale: #fdf5e6; --sun-rule: #ecd3a4;
   --quiet: #b9c3b5; --part-1: #86b37c; --part-2: #d0a54e; --part-3: #7f9cb8; --part-4: #c08497; --part-5: #b9c3b5;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei",
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", sans-serif;

@@ -1,0 +1,203 @@
+"""Files, folders, globs and stdin in, a stream of documents out, in the same order each time it is asked for.
+
+One plain file is one document; of JSON lines, JSON, CSV and TSV each row is one. Only one document is in memory at a time. What
+cannot be read is never an error while something else can: it is listed in `skipped`, each file by name, and of the rows of one file
+that share a reason the first few.
+"""
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from newleaf.errors import TextError
+from newleaf.text.decode import NotText, line_feeds, recognise
+from newleaf.text.document import Document, Repaired, Skipped
+from newleaf.text.files import STDIN, default_inputs, default_name, find, identities, reason, shown
+from newleaf.text.rows import Broken, Row, kind_of, opened, read_all, rows_of
+from newleaf.text.shapes import choose_column, columns, named_columns, shaped, text_of
+
+__all__ = ["Corpus", "default_inputs", "default_name"]
+
+HEAD_BYTES = 1 << 16  # enough to see that a large file is no text
+SAMPLE_ROWS = 100  # of a file decide which column is its text
+NAMED_ROWS = 20  # of one file, left out for one reason, are listed one by one
+NAMED_REASONS = 3  # are told where there is nothing to learn from
+
+
+class Corpus:
+    """The documents of some inputs; iterate as often as needed.
+
+    `column` names the text of rows; `stdin` is what "-" stands for; `exclude` are files and folders that are passed over. TextError
+    if an input does not exist or holds no file at all and, when iterated, if there is no document or no such column.
+    """
+
+    def __init__(
+        self, inputs: Sequence[str], column: str | None = None, stdin: bytes | None = None, exclude: Collection[Path] = ()
+    ) -> None:
+        self.inputs, self.column, self.stdin = [os.fspath(given) for given in inputs], column, stdin
+        self.excluded = identities(exclude)
+        self.skipped: list[Skipped] = []  # these three are known after an iteration
+        self.repaired: list[Repaired] = []
+        self.num_files = 0
+        if not self.inputs:
+            raise TextError("no text was named", expected='files, folders, globs or "-" for stdin')
+        for given in self.inputs:
+            if given == STDIN and stdin is None:
+                raise TextError('"-" stands for stdin, but nothing was piped in', where=STDIN)
+            if given != STDIN and next(find(given, self.excluded), None) is None:
+                raise TextError(f"{shown(given)} holds no files to read", where=shown(given), expected="at least one file of text")
+
+    def __iter__(self) -> Iterator[Document]:
+        reading, num_documents = Reading(self.column), 0
+        for found in self.found():
+            for document in reading.documents(found):
+                num_documents += 1
+                yield document
+        self.skipped, self.repaired, self.num_files = reading.skipped, reading.repaired, reading.num_files
+        reading.require_column(self.inputs)
+        if not num_documents:
+            raise TextError(
+                f"no text to learn from in {named_columns(list(map(shown, self.inputs)))}{listed(self.skipped)}",
+                where=shown(self.inputs[0]),
+            )
+
+    def found(self) -> Iterator[Path | bytes | Skipped]:
+        """The paths of all files, the bytes of stdin, and what was passed over on the way."""
+        for given in self.inputs:
+            if given == STDIN:
+                yield self.stdin or b""
+            else:
+                yield from find(given, self.excluded)
+
+
+def listed(skipped: Sequence[Skipped]) -> str:
+    """The first few reasons, to stand after a sentence."""
+    more = sum(each.count for each in skipped) - NAMED_REASONS
+    reasons = [f"{each.source}: {each.reason}" for each in skipped[:NAMED_REASONS]] + [f"and {more:,} more"] * (more > 0)
+    return f" ({'; '.join(reasons)})" if skipped else ""
+
+
+class Reading:
+    """One pass over the files, and what it leaves out."""
+
+    def __init__(self, column: str | None) -> None:
+        self.column = column
+        self.num_files = 0
+        self.skipped: list[Skipped] = []
+        self.repaired: list[Repaired] = []
+        self.found_column = False
+        self.other_columns: dict[str, None] = {}  # in the order of their appearance
+
+    def documents(self, found: Path | bytes | Skipped) -> Iterator[Document]:
+        """Of one file or of stdin; what goes wrong becomes a line in `skipped`."""
+        if isinstance(found, Skipped):
+            self.skipped.append(found)
+            return
+        self.num_files += 1
+        name, count = "stdin" if isinstance(found, bytes) else shown(found), 0
+        try:
+            for document in self.whole(found, name) if isinstance(found, bytes) or not kind_of(found) else self.rows(found, name):
+                count += 1
+                yield document
+        except (NotText, OSError, MemoryError, RecursionError) as error:
+            self.skipped.append(Skipped(name, said(error) + (f": the {count:,} rows before are used" if count else "")))
+
+    def whole(self, found: Path | bytes, name: str) -> Iterator[Document]:
+        """A file that is one document."""
+        decoded = recognise(found if isinstance(found, bytes) else read_whole(found))
+        if not decoded.text or decoded.text.isspace():
+            raise NotText("nothing but white space" if decoded.text else "empty")
+        if decoded.repair:
+            self.repaired.append(Repaired(name, decoded.repair))
+        yield Document(decoded.text, name)
+
+    def rows(self, path: Path, name: str) -> Iterator[Document]:
+        """A file in which each row is a document."""
+        rows = rows_of(path, self.column)
+        sample = list(itertools.islice(rows, SAMPLE_ROWS))
+        column = self.choose([row.value for row in sample if isinstance(row.value, dict)])
+        left_out: Counter[str] = Counter()
+        num_read = 0
+        for row in itertools.chain(sample, rows):
+            text = self.text(row, column)
+            if isinstance(text, str):
+                if row.repair:
+                    self.repaired.append(Repaired(f"{name}:{row.number}", row.repair))
+                num_read += 1
+                yield Document(text, f"{name}:{row.number}")
+            elif text.reason:  # there is none for an empty line
+                left_out[text.reason] += 1
+                if left_out[text.reason] <= NAMED_ROWS:
+                    self.skipped.append(Skipped(f"{name}:{row.number}", text.reason))
+        for why, count in left_out.items():
+            if count > NAMED_ROWS:
+                self.skipped.append(Skipped(f"{name}: more rows", why, count - NAMED_ROWS))
+        if not num_read and not left_out:
+            raise NotText("empty")
+
+    def choose(self, sample: Sequence[dict[str, Any]]) -> str | None:
+        """The column to read where a row has none of the known shapes. NotText if there is none and it would be needed."""
+        names = columns(sample)
+        self.other_columns |= dict.fromkeys(names)
+        if self.column is not None:
+            return self.column
+        unknown = [row for row in sample if shaped(row) is None]
+        column = choose_column(unknown)
+        if column is None and sample and len(unknown) == len(sample):
+            raise NotText(f"no text column: name one of {named_columns(names)} with --column")
+        return column
+
+    def text(self, row: Row, column: str | None) -> str | Broken:
+        """The document in a row, or why there is none."""
+        value = row.value
+        if isinstance(value, Broken):
+            return value
+        if isinstance(value, dict):
+            known = shaped(value) if self.column is None else None
+            if known is None and column not in value:
+                return Broken(f"no column {column!r}" if column else "no text column")
+            self.found_column = True
+            value = known if known is not None else value[column]
+        text = line_feeds(text_of(value))
+        if not text or text.isspace():
+            return Broken("nothing but white space" if text else "no text in it")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return Broken("half of a surrogate pair in it, which is no character")
+        return text
+
+    def require_column(self, inputs: Sequence[str]) -> None:
+        """TextError, with the nearest name, if --column was nowhere."""
+        if self.column is None or self.found_column:
+            return
+        near = get_close_matches(self.column, self.other_columns, n=1)
+        names = named_columns(list(self.other_columns))
+        raise TextError(
+            f"there is no column {self.column!r} in {named_columns(list(map(shown, inputs)))}",
+            where="--column",
+            expected=f"one of {names}" if names else "rows with columns: .jsonl, .json, .csv or .tsv",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+
+
+def read_whole(path: Path) -> bytes:
+    """All bytes of a file, unpacked; NotText early if its beginning shows that it is none."""
+    with opened(path) as file:
+        head = file.read(HEAD_BYTES)
+        if b"\0" in head:
+            recognise(head)
+        return head + read_all(file)
+
+
+def said(error: BaseException) -> str:
+    """Why a file could not be read."""
+    if isinstance(error, NotText):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return reason(error) if isinstance(error, OSError) else "too large for the memory of this machine"

@@ -1,0 +1,299 @@
+"""Documents in, the decision which of them, or which ends of them, are held out; decided once for a run.
+
+Identical documents count once. From 100 documents on, those are held out whose content hash falls in the lowest tenth (the lowest
+fiftieth above 100 MB); below, the last tenth of each. Of a document larger than a tenth of all bytes it is always its last tenth, and
+only that. All of this stays below a cap, filled in the order of the hashes. A corpus for validation replaces the rule: its documents
+are held out, and leave the training part where they stand in it.
+
+Nothing depends on names, on order or on the machine: a hash of the text decides. The decision is a list of documents (their hashes)
+with the byte from which each is held out, so that the same text can be divided again, in this run or a later one. While it is made,
+16 bytes a document are in memory, afterwards 8.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from newleaf.errors import TextError
+from newleaf.text.document import Document, Repaired, Skipped
+from newleaf.text.read import Corpus
+from newleaf.text.scripts import ScriptCounter
+
+MIN_BYTES = 2_000  # of text, to learn anything
+MANY_DOCUMENTS = 100  # from here on whole documents are held out
+MUCH_BYTES = 100_000_000  # above, a fiftieth is enough
+HASHES = 1 << 64
+MOST_NAMES = 1_000  # of what was left out, in the manifest
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is learned from and what is held out. Sizes are bytes of UTF-8."""
+
+    train_bytes: int
+    val_bytes: int
+    num_documents: int  # different ones
+    num_duplicates: int
+    num_files: int
+    held_out: dict[str, int]  # hash of a document -> its first byte that is held out
+    scripts: dict[str, int]  # letters by script
+    skipped: list[Skipped]
+    repaired: list[Repaired]
+    from_val: bool  # whether a corpus for validation is what is held out
+    hashes: np.ndarray = field(repr=False, compare=False)  # of all documents, ascending
+
+    def train_documents(self, corpus: Corpus) -> Iterator[Document]:
+        """The training part, in the corpus's order. TextError if the text is no longer what was surveyed."""
+        waiting = np.ones(len(self.hashes), dtype=bool)
+        for document in corpus:
+            data = document.text.encode()
+            key = content_hash(data)
+            place = int(np.searchsorted(self.hashes, np.uint64(key)))
+            if place == len(self.hashes) or self.hashes[place] != key:
+                raise changed(document.source)
+            if waiting[place]:
+                waiting[place] = False
+                head = data[: self.held_out.get(name(key), len(data))]
+                if head:
+                    yield Document(head.decode(), document.source)
+        if waiting.any():
+            raise changed("the text")
+
+    def held_out_documents(self, corpus: Corpus) -> Iterator[Document]:
+        """The held-out part, in the order of `corpus`: the one for validation where there is one, else the one surveyed."""
+        if self.from_val:
+            yield from corpus
+            return
+        waiting = dict(self.held_out)
+        for document in corpus:
+            data = document.text.encode()
+            start = waiting.pop(name(content_hash(data)), len(data))
+            if start < len(data):
+                yield Document(data[start:].decode(), document.source)
+
+    def as_json(self) -> dict[str, Any]:
+        """For data/manifest.json."""
+        reasons: Counter[str] = Counter()
+        for each in self.skipped:
+            reasons[each.reason.partition(":")[0]] += each.count
+        return {
+            "files": self.num_files,
+            "documents": self.num_documents,
+            "duplicates": self.num_duplicates,
+            "bytes": self.train_bytes + self.val_bytes,
+            "train_bytes": self.train_bytes,
+            "val_bytes": self.val_bytes,
+            "scripts": self.scripts,
+            "num_skipped": reasons.total(),
+            "skipped_counts": dict(reasons.most_common()),
+            "skipped": [{"source": each.source, "reason": each.reason, "count": each.count} for each in self.skipped[:MOST_NAMES]],
+            "repaired": [{"source": each.source, "repair": each.repair} for each in self.repaired[:MOST_NAMES]],
+            "held_out": self.held_out,
+        }
+
+
+def changed(source: str) -> TextError:
+    """The text is not what it was at first."""
+    return TextError(f"{source} changed while it was being read", where=source, hint="start again when the files are at rest")
+
+
+def content_hash(data: bytes) -> int:
+    """64 bits of BLAKE2b."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+
+
+def name(key: int) -> str:
+    """A hash as it is written."""
+    return f"{key:016x}"
+
+
+def survey(
+    corpus: Corpus, val: Corpus | None = None, held_out_cap: int = 256_000, known_held_out: Mapping[str, int] | None = None
+) -> Split:
+    """Read everything and decide. TextError below 2,000 bytes of text, or if nothing is left to learn from.
+
+    At most `held_out_cap` bytes are held out, unless `val` says what is. With `known_held_out`, the `held_out` of a run that goes on
+    with other text, everything is learned from but what is held out there; `val_bytes` is 0 then.
+    """
+    scripts = ScriptCounter()
+    read, val_bytes = fingerprints(corpus, scripts), None
+    total = int(read.sizes.sum())
+    skipped, repaired = list(corpus.skipped), list(corpus.repaired)
+    if val is not None:
+        val_read = fingerprints(val)
+        held_out, val_bytes = {name(int(key)): 0 for key in val_read.hashes}, val_read.bytes_all
+        skipped, repaired = skipped + val.skipped, repaired + val.repaired
+    elif known_held_out is not None:
+        held_out, val_bytes = dict(known_held_out), 0
+    else:
+        require_bytes(total, MIN_BYTES, "")
+        held_out = decide(corpus, read.hashes, read.sizes, held_out_cap)
+    train_bytes = total - bytes_held_out(read, held_out)
+    require_bytes(train_bytes, 1 if val is None else MIN_BYTES, " beside what is held out")
+    return Split(
+        train_bytes=train_bytes,
+        val_bytes=total - train_bytes if val_bytes is None else val_bytes,
+        num_documents=len(read.hashes),
+        num_duplicates=read.num_all - len(read.hashes),
+        num_files=corpus.num_files,
+        held_out=held_out,
+        scripts=scripts.counts(),
+        skipped=skipped,
+        repaired=repaired,
+        from_val=val is not None,
+        hashes=read.hashes,
+    )
+
+
+def require_bytes(found: int, needed: int, where: str) -> None:
+    """TextError if there is too little text."""
+    if found < needed:
+        raise TextError(f"there are {found:,} bytes of text to learn from{where}", expected=f"at least {MIN_BYTES:,}", hint="add more text")
+
+
+class Fingerprints(NamedTuple):
+    """What one pass over a corpus leaves in memory."""
+
+    hashes: np.ndarray  # of the different documents, ascending
+    sizes: np.ndarray  # of each of these
+    num_all: int  # documents, copies included
+    bytes_all: int
+
+
+def fingerprints(corpus: Corpus, scripts: ScriptCounter | None = None) -> Fingerprints:
+    """Read a corpus, counting its letters on the way."""
+    keys, sizes = array("Q"), array("Q")
+    for document in corpus:
+        data = document.text.encode()
+        keys.append(content_hash(data))
+        sizes.append(len(data))
+        if scripts:
+            scripts.add(document.text)
+    hashes, first = np.unique(np.frombuffer(keys, dtype=np.uint64), return_index=True)
+    different = np.frombuffer(sizes, dtype=np.uint64)[first].astype(np.int64)
+    return Fingerprints(hashes, different, len(keys), sum(sizes))
+
+
+def bytes_held_out(read: Fingerprints, held_out: Mapping[str, int]) -> int:
+    """How much of the documents is held out."""
+    keys = np.array([int(key, 16) for key in held_out], dtype=np.uint64)
+    starts = np.array(list(held_out.values()), dtype=np.int64)
+    places = np.searchsorted(read.hashes[:-1], keys)  # the last place for all that is higher
+    found = read.hashes[places] == keys
+    return int((read.sizes[places[found]] - starts[found]).sum())
+
+
+def decide(corpus: Corpus, hashes: np.ndarray, sizes: np.ndarray, cap: int) -> dict[str, int]:
+    """The rule at the head of this file: hash of a document -> its first byte that is held out."""
+    total = int(sizes.sum())
+    if len(hashes) < MANY_DOCUMENTS:
+        cut, whole = np.ones(len(hashes), dtype=bool), np.zeros(len(hashes), dtype=bool)
+    else:
+        cut = sizes * 10 > total
+        whole = (hashes < np.uint64(HASHES // (50 if total > MUCH_BYTES else 10))) & ~cut
+        whole[0] |= not (whole | cut).any()  # the lowest hash of all, if none is low enough
+        whole[-1] &= not whole.all()
+        before = np.cumsum(np.where(whole, sizes, 0)) - sizes
+        whole &= before < cap  # the last of them is the one that crosses the cap
+    chosen = pieces(corpus, set(hashes[whole].tolist()), set(hashes[cut].tolist()), cap)
+    return within_cap(chosen, cap)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The end of a document, or all of it, that is to be held out."""
+
+    key: int
+    size: int  # of the document
+    start: int  # where the piece begins in it
+    end: bytes  # the last of the piece, as much as the cap allows
+
+
+def pieces(corpus: Corpus, whole: set[int], cut: set[int], cap: int) -> list[Piece]:
+    """Those of the chosen documents, in the order of their hashes, as far as the cap may reach."""
+    found: list[Piece] = []
+    waiting, held = whole | cut, 0
+    for document in corpus:
+        data = document.text.encode()
+        key = content_hash(data)
+        if key not in waiting:
+            continue
+        waiting.remove(key)
+        start = tail_start(data) if key in cut else 0
+        if start < len(data):
+            found.append(Piece(key, len(data), start, data[max(start, len(data) - cap) :]))
+            held += len(found[-1].end)
+        if held > 4 * cap:  # memory: those beyond the cap are of no use
+            found = reachable(found, cap)
+            held = sum(len(piece.end) for piece in found)
+        if not waiting:
+            break
+    if waiting:
+        raise changed("the text")
+    return reachable(found, cap)
+
+
+def reachable(found: Iterable[Piece], cap: int) -> list[Piece]:
+    """In the order of their hashes, up to the piece that crosses the cap."""
+    kept, held = [], 0
+    for piece in sorted(found, key=lambda piece: piece.key):
+        if held < cap:
+            kept.append(piece)
+        held += piece.size - piece.start
+    return kept
+
+
+def within_cap(found: Iterable[Piece], cap: int) -> dict[str, int]:
+    """What is held out in the end. A piece that crosses the cap returns to training, unless less than half the cap would be used:
+    then its end is held out. With the hash of a document's end stands that of the end itself, should it come alone one day.
+    """
+    held_out, held = {}, 0
+    for piece in found:
+        end, start = piece.end, piece.start
+        if held + piece.size - start > cap:
+            if 2 * held >= cap:
+                break
+            end = end[end_start(end, cap - held) :]
+            start = piece.size - len(end)
+        held_out[name(piece.key)] = start
+        held_out.setdefault(name(content_hash(end)), 0)
+        held += piece.size - start
+    return held_out
+
+
+def tail_start(data: bytes) -> int:
+    """Where the last tenth of a text begins: at the first line from there on that leaves text behind it, else at the last line within
+    the last fifth, else between two characters. A text too short to be divided has no tail: its length.
+
+    >>> tail_start(b"a line\\n" * 10), tail_start("新叶".encode() * 10), tail_start(b"ab")
+    (63, 54, 2)
+    """
+    size = len(data)
+    tenth, fifth = -(-size * 9 // 10), -(-size * 4 // 5)
+    start = data.find(b"\n", tenth - 1) + 1
+    if start and data[start:].strip():
+        return start
+    start = data.rfind(b"\n", fifth - 1, tenth - 1) + 1
+    if start:
+        return start
+    after, before = character_start(data, tenth, 1), character_start(data, tenth - 1, -1)
+    return after if after < size else before if before >= fifth else size
+
+
+def end_start(end: bytes, room: int) -> int:
+    """Where at most `room` bytes are left: at a line that leaves at least half of them, else between two characters."""
+    earliest = len(end) - room
+    start = end.find(b"\n", max(0, earliest - 1), earliest + room // 2) + 1
+    return start if start >= earliest and start else character_start(end, earliest, 1)
+
+
+def character_start(data: bytes, place: int, step: int) -> int:
+    """The nearest place from here on, forwards or backwards, where a character begins or the text ends."""
+    while 0 < place < len(data) and data[place] & 0xC0 == 0x80:
+        place += step
+    return place

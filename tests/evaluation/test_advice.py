@@ -1,0 +1,82 @@
+"""Each warning where it belongs, none on a healthy run, all in two languages with one thing to do."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from evaluation import example_runs
+
+from newleaf.conversion.facts import RunFacts
+from newleaf.evaluation.report.advice import advise, repeated_share
+
+HEALTHY = example_runs.finished()
+
+
+def with_summary(**figures: Any) -> RunFacts:
+    return replace(HEALTHY, summary={**HEALTHY.summary, **figures})
+
+
+def with_manifest(**figures: Any) -> RunFacts:
+    return replace(HEALTHY, manifest={**HEALTHY.manifest, **figures})
+
+
+CASES = {
+    "stopped": [example_runs.unfinished(), example_runs.empty(), *(with_summary(stopped_by=by) for by in ("signal", "nan", "error", None))],
+    "overfitting": [with_summary(final_val_bpb=1.72), example_runs.overfitted()],
+    "worse_than_baseline": [with_summary(val_bpb=2.5, final_val_bpb=2.5)],
+    "too_little_text": [with_summary(stopped_by="text"), with_summary(epochs=40.0), with_summary(train_bytes=30_000)],
+    "repetition": [example_runs.overfitted()],
+    "held_out_in_part": [with_summary(val_bytes=64_000)],
+    "small_held_out": [replace(with_summary(val_bytes=3000), manifest={"val_bytes": 3000})],
+    "text_left_out": [with_manifest(num_skipped=3, skipped_counts={"not text": 1, "hidden": 2})],
+    "inexact": [with_summary(exact=False)],
+}
+
+
+@pytest.mark.parametrize(("key", "run"), [(key, run) for key, runs in CASES.items() for run in runs])
+def test_the_warning_is_given(key: str, run: RunFacts) -> None:
+    assert key in [advice.key for advice in advise(run)]
+
+
+@pytest.mark.parametrize("run", [HEALTHY, example_runs.finished("zh"), with_summary(final_val_bpb=1.605), with_manifest(duplicates=9)])
+def test_a_healthy_run_gets_no_warning(run: RunFacts) -> None:
+    assert advise(run) == []
+
+
+def test_files_that_nobody_meant_to_be_read_are_no_warning() -> None:
+    assert advise(with_manifest(num_skipped=5, skipped_counts={"hidden": 3, "empty": 2})) == []
+
+
+@pytest.mark.parametrize("runs", CASES.values(), ids=list(CASES))
+def test_every_warning_says_in_both_languages_what_to_do(runs: list[RunFacts]) -> None:
+    for advice in advise(runs[0]):
+        for words in (advice.title, advice.why, advice.change):
+            assert words.en and words.zh and words.en != words.zh
+
+
+def test_overfitting_is_seen_while_the_run_goes_on() -> None:
+    rows = [{"step": step, "seconds": 60.0 * step, "val_bpb": 2.0 + abs(step - 3) / 10} for step in range(1, 9)]
+    run = RunFacts("poems", summary={"stopped_by": None, "best_step": 3}, metrics=rows)
+    advice = next(one for one in advise(run) if one.key == "overfitting")
+    assert "After step 3" in advice.why.en and "3 minutes are enough" in advice.change.en
+
+
+def test_the_command_to_resume_can_be_pasted() -> None:
+    run = replace(example_runs.unfinished(), path="my runs/poems")
+    assert "newleaf train --out 'my runs/poems' --resume" in advise(run)[0].change.en
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("the king of " * 40, True),
+        ("不知道不知道" * 40, True),
+        (
+            "  \n" * 200 + "Once upon a time there was a queen who had three daughters, and each of them wanted to see the world beyond. ",
+            False,
+        ),
+        ("".join(chr(0x4E00 + (index * 37) % 900) for index in range(300)), False),
+    ],
+)
+def test_circles_are_told_from_prose(text: str, loops: bool) -> None:
+    assert ((repeated_share(text) or 0) > 0.6) is loops

@@ -1,0 +1,38 @@
+"""The decoder as matrix-vector products equals the decoder."""
+
+import pytest
+import torch
+from generation.models import model, shapes
+
+from newleaf.generation.matvec import RowDecoder
+from newleaf.model.cache import Cache
+from newleaf.model.layers import PRODUCT_DTYPE, Precision
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bf16", 5e-2)])
+@pytest.mark.parametrize("family", shapes())
+@torch.inference_mode()
+def test_one_row_equals_the_decoder_with_a_cache(family: str, precision: Precision, tolerance: float) -> None:
+    config = shapes()[family]
+    decoder, ids = model(config), torch.arange(7, 17)[None]
+    row, dtype = RowDecoder(decoder, precision), PRODUCT_DTYPE[precision]
+    caches = [Cache(config, 1, 12, dtype) for _ in range(2)]
+    for cache in caches:
+        decoder.hidden(ids[:, :4], cache, precision=precision)
+    for place in range(4, 10):
+        expected = decoder(ids[:, place : place + 1], caches[0], precision=precision)[0, 0]
+        logits = row.logits(int(ids[0, place]), caches[1])
+        assert logits.shape == (config.vocab_size,)
+        assert logits.dtype == torch.float32
+        torch.testing.assert_close(logits, expected, rtol=0, atol=tolerance * expected.abs().max().item())
+    assert caches[0].length == caches[1].length == 10
+
+
+@torch.inference_mode()
+def test_a_float32_row_reads_the_weights_of_the_model_itself() -> None:
+    decoder = model(shapes()["qwen3"])
+    row = RowDecoder(decoder, "float32")
+    decoder.model.norm.weight.mul_(2)
+    decoder.model.layers[0].mlp.up_proj.weight.zero_()  # type: ignore[union-attr]
+    expected = decoder(torch.tensor([[5]]))[0, 0]
+    torch.testing.assert_close(row.logits(5, Cache(decoder.config, 1, 1)), expected)
