@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from newleaf.jobs.view import View
+from newleaf.runtime import sleep_while_waiting
 from newleaf.training.request import make_request, require_state
 
 if TYPE_CHECKING:
@@ -59,8 +60,13 @@ def train(
     with run.writing():
         finished = require_state(request)
         if finished is not None:
-            listener.event(f"{run.path} is finished: {finished['val_bpb']:.4f} bits per byte after {finished['steps']:,} steps")
+            bpb, last = finished["val_bpb"], finished["steps"]
+            listener.event(
+                f"{run.path} is finished: {bpb:.4f} bits per byte after {last:,} steps",
+                f"{run.path} 已经完成：{last:,} 步，每字节 {bpb:.4f} 比特",
+            )
             return finished
+        sleep_while_waiting()
         from newleaf.jobs.pretrain import pretrain
 
         return pretrain(request, listener, seconds_before)
@@ -68,6 +74,7 @@ def train(
 
 def load(model: PathLike) -> "Model":
     """A run directory as a model: `.generate(prompt)`, `.logits(ids)`, `.tokenizer`. ModelError if it is missing or damaged."""
+    sleep_while_waiting()
     from newleaf.jobs.loaded import open_model
 
     return open_model(model)
@@ -80,7 +87,7 @@ def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) ->
     """
     from newleaf.jobs.evaluate import bits_per_byte
 
-    return bits_per_byte(load(model), [data] if isinstance(data, str | os.PathLike) else list(data), column)
+    return bits_per_byte(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), column)
 
 
 def verify(path: PathLike) -> dict[str, Any]:

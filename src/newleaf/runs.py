@@ -93,6 +93,7 @@ class Run:
         """Hold the run as its only writer; LockedError, naming the owner, if another process does."""
         from filelock import FileLock, Timeout
 
+        created = not self.path.exists()
         fsio.make_folders(self.path)
         lock = FileLock(self.path / ".lock")
         try:
@@ -110,6 +111,8 @@ class Run:
             yield
         finally:
             fsio.remove_tree(self.owner)
+            if created and not self.plan.exists():  # it came to nothing: leave nothing
+                fsio.remove_tree(self.path)
             lock.release()
 
     def _name_of_owner(self) -> str:

@@ -23,6 +23,15 @@ def seconds_since_exec() -> float:
         return time.monotonic() - STARTED
 
 
+def sleep_while_waiting() -> None:
+    """Let threads that wait for each other sleep soon instead of spinning. It acts only before torch is imported.
+
+    With one other busy process on two cores, spinning made a training step 68 times slower (lab/LOG.md, 2026-11-22).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 @dataclass(frozen=True)
 class Machine:
     """What a plan needs to know. `matmul_flops_per_second` is None until it has been measured."""

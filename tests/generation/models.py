@@ -31,12 +31,12 @@ def shapes() -> dict[str, ModelConfig]:
     }
 
 
-def model(config: ModelConfig, seed: int = 0, scale: float = 1.0) -> Decoder:
-    """A decoder with weights so large that its logits are far apart; all biases and norms are drawn, too."""
+def model(config: ModelConfig, seed: int = 0) -> Decoder:
+    """A decoder with weights so large that its most likely token varies; all biases and norms are drawn, too."""
     generator = torch.Generator().manual_seed(seed)
     decoder = Decoder(config, generator)
     with torch.no_grad():
-        for name, weight in decoder.named_parameters():
-            spread = scale * (weight.shape[-1] ** -0.5 if weight.ndim == 2 and "embed" not in name else 0.3)
+        for name, weight in sorted(decoder.named_parameters()):
+            spread = 0.2 if weight.ndim == 1 or "embed" in name else 3 * weight.shape[1] ** -0.5
             weight.normal_(std=spread, generator=generator).add_(float("norm" in name and name.endswith("weight")))
     return decoder

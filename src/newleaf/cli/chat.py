@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from newleaf import api
 from newleaf.cli.generate import show
-from newleaf.cli.words import Json
+from newleaf.cli.words import Json, Whole
 from newleaf.errors import UsageError
 from newleaf.runtime import Precision
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def chat(
     model: str,
     *,
-    max_tokens: int | None = None,
+    max_tokens: Whole | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
     precision: Precision = "float32",
     json_: Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from newleaf.jobs.view import View
+from newleaf.runtime import language
 from newleaf.training.plan import Plan
 
 PLAIN_SECONDS = 10.0  # between two lines where stderr is no terminal
@@ -17,57 +18,76 @@ class Console(View):
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        self._due, self._width, self._val, self._out = 0.0, 0, "", ""
+        self.chinese = language() == "zh"
+        self._due, self._width, self._val, self._path = 0.0, 0, "", ""
 
-    def event(self, sentence: str) -> None:
-        self._print(sentence)
+    def event(self, en: str, zh: str) -> None:
+        self._print(zh if self.chinese else en)
 
-    def plan(self, plan: Plan, manifest: dict[str, Any]) -> None:
-        config, skipped = plan.config, manifest.get("num_skipped", 0)
+    def plan(self, path: str, plan: Plan, manifest: dict[str, Any]) -> None:
+        self._path = path
+        config, train, skipped = plan.config, plan.recipe.train, manifest.get("num_skipped", 0)
         if skipped:
-            self._print(f"left out {skipped:,} files or rows that hold no text (data/manifest.json names them)")
-        self._print(
+            self.event(
+                f"left out {skipped:,} files or rows that hold no text (data/manifest.json names them)",
+                f"有 {skipped:,} 个文件或行不是文本，已略去（名单见 data/manifest.json）",
+            )
+        self.event(
             f"{plan.foreseen['parameters']:,.0f} parameters: {config.depth} layers of {config.width}, vocabulary {config.vocab_size:,}, "
-            f"context {config.context}, {plan.batch_tokens:,} tokens a step, {plan.recipe.train.precision}, {plan.recipe.train.threads} threads"
+            f"context {config.context}, {plan.batch_tokens:,} tokens a step, {train.precision}, {train.threads} threads",
+            f"{plan.foreseen['parameters']:,.0f} 个参数：{config.depth} 层，宽 {config.width}，词表 {config.vocab_size:,}，"
+            f"上下文 {config.context}，每步 {plan.batch_tokens:,} 个词元，{train.precision}，{train.threads} 线程",
         )
-        for name, reason in plan.reasons.items():
-            self._print(f"  {name}: {reason[0]}")
+        for name, (en, zh) in plan.reasons.items():
+            self.event(f"  {name}: {en}", f"  {name}：{zh}")
 
     def step(self, row: dict[str, Any], figures: dict[str, Any]) -> None:
         now = time.monotonic()
         if now < self._due:
             return
         self._due = now + (LIVE_SECONDS if self.live else PLAIN_SECONDS)
+        bpb, speed, left = self._val, f"{row['tokens_per_second']:,.0f}", clock_time(figures["seconds_left"])
         line = (
-            f"step {row['step']:,} · {figures['progress']:.0%} · loss {row['loss']:.3f}{self._val} · "
-            f"{row['tokens_per_second']:,.0f} tokens/s · {figures['mfu']:.0%} of the matrix rate · {clock_time(figures['seconds_left'])} left"
+            f"第 {row['step']:,} 步 · {figures['progress']:.0%} · 损失 {row['loss']:.3f}{bpb} · 每秒 {speed} 词元 · "
+            f"矩阵速率的 {figures['mfu']:.0%} · 还剩 {left}"
+            if self.chinese
+            else f"step {row['step']:,} · {figures['progress']:.0%} · loss {row['loss']:.3f}{bpb} · {speed} tokens/s · "
+            f"{figures['mfu']:.0%} of the matrix rate · {left} left"
         )
-        if self.live:
-            sys.stderr.write("\r" + line.ljust(self._width))
-            sys.stderr.flush()
-            self._width = len(line)
-        else:
+        if not self.live:
             self._print(line)
+            return
+        sys.stderr.write("\r" + line.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(line)
 
     def evaluation(self, step: int, val_bpb: float, best: bool) -> None:
-        self._val = f" · {val_bpb:.3f} bits/byte"
+        self._val = f" · {val_bpb:.3f} {'比特/字节' if self.chinese else 'bits/byte'}"
         if not self.live:
-            self._print(f"step {step:,} · held-out {val_bpb:.4f} bits/byte{' (best so far)' if best else ''}")
+            self.event(
+                f"step {step:,} · held-out {val_bpb:.4f} bits/byte{' (best so far)' if best else ''}",
+                f"第 {step:,} 步 · 留出文本每字节 {val_bpb:.4f} 比特{'（目前最好）' if best else ''}",
+            )
 
     def sample(self, step: int, prompt: str, text: str) -> None:
-        shown = " ".join(printable(prompt + "‸" + text).split())
-        self._print(f"sample at step {step:,}: {shown[:160]}")
+        shown = " ".join(printable(prompt + "‸" + text).split())[:160]
+        self.event(f"sample at step {step:,}: {shown}", f"第 {step:,} 步的样本：{shown}")
 
     def done(self, summary: dict[str, Any]) -> None:
-        """The last lines: the figure, and what to type next."""
-        baselines = summary["baselines"]
-        beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items() if name != "uniform")
-        self._print(
-            f"held out: {summary['val_bpb']:.4f} bits per byte ({beside}), {summary['seconds']:.0f} s, {summary['mfu'] or 0:.0%} of the matrix rate"
+        """The last lines of a run that was trained: the figure, and what to type next."""
+        self.close()
+        if not self._path:
+            return
+        beside = ", ".join(f"{name} {value:.3f}" for name, value in summary["baselines"].items() if name != "uniform")
+        seconds, share, bpb = f"{summary['seconds']:.0f}", f"{summary['mfu'] or 0:.0%}", f"{summary['val_bpb']:.4f}"
+        self.event(
+            f"held out: {bpb} bits per byte ({beside}) after {seconds} s, at {share} of the matrix rate",
+            f"留出文本：每字节 {bpb} 比特（{beside}），用时 {seconds} 秒，达到矩阵速率的 {share}",
         )
-
-    def saved(self, path: str, val_bpb: float) -> None:
-        self._print(f"saved {path} ({val_bpb:.3f} bits/byte) — try: newleaf generate {path} · report: {path}/report.html")
+        self.event(
+            f"saved {self._path} ({summary['val_bpb']:.3f} bits/byte) — report: {self._path}/report.html — try: newleaf generate {self._path}",
+            f"已存入 {self._path}（每字节 {summary['val_bpb']:.3f} 比特）— 报告：{self._path}/report.html — 试试：newleaf generate {self._path}",
+        )
 
     def close(self) -> None:
         """Leave the live line."""

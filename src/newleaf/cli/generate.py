@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from newleaf import api
 from newleaf.cli.console import printable
-from newleaf.cli.words import STDIN, Flag, Json
+from newleaf.cli.words import STDIN, Flag, Json, Whole
 from newleaf.runtime import Precision
 
 
@@ -17,16 +17,16 @@ def generate(
     model: str,
     prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     *,
-    max_tokens: int | None = None,
+    max_tokens: Whole | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
-    top_k: int | None = None,
+    top_k: Whole | None = None,
     min_p: float | None = None,
     repetition_penalty: float | None = None,
     greedy: Flag = False,
     stop: Annotated[list[str] | None, Parameter(negative=(), allow_leading_hyphen=True)] = None,
-    seed: int = 0,
-    n: int = 1,
+    seed: Whole = 0,
+    n: Whole = 1,
     echo: Flag = False,
     precision: Precision = "float32",
     json_: Json = False,

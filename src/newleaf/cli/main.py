@@ -16,6 +16,7 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from newleaf.errors import Interrupted, NewleafError, UsageError
+from newleaf.runtime import sleep_while_waiting
 from newleaf.version import __version__
 
 LATER = ("tune", "augment", "export", "serve", "explain", "data", "doctor")
@@ -38,12 +39,17 @@ for verb, summary in {
     app.command(f"newleaf.cli.{verb}:{verb}", name=verb, help=summary)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: list[str]) -> int:
     """One command, from its words to its exit code."""
     as_json = "--json" in arguments
     try:
+        sleep_while_waiting()
         install_signals()
         refuse_later(arguments)
+        if arguments[:1] in (["train"], ["plan"]):
+            from newleaf.cli.words import check_settings
+
+            check_settings(arguments)
         app(["\0stdin" if word == "-" else word for word in arguments], exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return 0

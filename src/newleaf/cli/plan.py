@@ -3,7 +3,7 @@
 import json
 
 from newleaf import api
-from newleaf.cli.words import From, Json, Settings, inputs, refuse_from, typed
+from newleaf.cli.words import From, Json, Settings, Whole, inputs, refuse_from, typed
 from newleaf.training.settings import Recipe
 
 
@@ -11,13 +11,13 @@ def plan(
     *data: str,
     out: str | None = None,
     minutes: float | None = None,
-    steps: int | None = None,
-    tokens: int | None = None,
+    steps: Whole | None = None,
+    tokens: Whole | None = None,
     epochs: float | None = None,
     val: str | None = None,
     column: str | None = None,
     from_: From = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
     recipe: str | None = None,
     json_: Json = False,
     settings: Settings = Recipe(),  # noqa: B008 (frozen)

@@ -4,7 +4,7 @@ import json
 
 from newleaf import api
 from newleaf.cli.console import Console
-from newleaf.cli.words import Flag, From, Json, Settings, inputs, refuse_from, typed
+from newleaf.cli.words import Flag, From, Json, Settings, Whole, inputs, refuse_from, typed
 from newleaf.runtime import seconds_since_exec
 from newleaf.training.settings import Recipe
 
@@ -13,13 +13,13 @@ def train(
     *data: str,
     out: str | None = None,
     minutes: float | None = None,
-    steps: int | None = None,
-    tokens: int | None = None,
+    steps: Whole | None = None,
+    tokens: Whole | None = None,
     epochs: float | None = None,
     val: str | None = None,
     column: str | None = None,
     from_: From = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
     recipe: str | None = None,
     resume: Flag = False,
     extend: Flag = False,

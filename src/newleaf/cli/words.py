@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from newleaf.errors import UsageError
-from newleaf.settings import leaves
+from newleaf.settings import convert, leaves, names, unknown_setting
 from newleaf.training.settings import Recipe
 
 STDIN = "\0stdin"  # what "-" becomes while the options are parsed: a bare dash looks like an option there
@@ -15,6 +15,28 @@ Flag = Annotated[bool, Parameter(negative=())]
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 From = Annotated[str | None, Parameter(name="--from")]
 Settings = Annotated[Recipe, Parameter(name="*", name_transform=lambda name: name, negative=())]
+
+
+def whole(kind: type, tokens: Sequence[Token]) -> int:
+    """A whole number as it is written: the parser's own reading would make 2 of 2.5."""
+    return int(tokens[0].value)
+
+
+Whole = Annotated[int, Parameter(converter=whole)]
+
+
+def check_settings(words: Sequence[str]) -> None:
+    """SettingError for a --group.setting that does not exist or whose value cannot be: the same sentence as for a recipe."""
+    for index, word in enumerate(words):
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word == "--":
+            return
+        if word.startswith("--") and "." in name:
+            following = words[index + 1] if index + 1 < len(words) else ""
+            kind = names(Recipe).get(name := name.replace("-", "_"))
+            if kind is None:
+                raise unknown_setting(name, names(Recipe))
+            convert(name, value if equals else "true" if kind == bool | None else following, kind)
 
 
 def inputs(words: Sequence[str]) -> list[str]:

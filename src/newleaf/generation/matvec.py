@@ -2,9 +2,9 @@
 
 A single token reads every weight once and does little else, so its time is that of memory, if nothing stands in the way:
 `torch.mv` reads at the full rate where `F.linear` reaches a third of it in bf16, bf16 weights are cast once, and each small
-operation that is saved is time that no weight is read. A batch would be no quicker in float32 (4 rows cost twice one row) and
-would round differently from one row, so there is none: samples that begin with the same prompt share its cache. The twin is
-`Decoder.forward` with a cache, which does prompts, and everything on other devices.
+operation that is saved is time in which weights are read: hence the buffers that are allocated once, and per token instead
+of per layer whatever all layers share. A batch would be no quicker in float32 (four rows take twice the time of one) and
+would round differently from one row, so there is none. The twin is `Decoder` with a cache, which also reads the prompts.
 """
 
 import math
@@ -21,98 +21,128 @@ from newleaf.model.layers import PRODUCT_DTYPE, Linear, Norm, Precision
 
 
 class Product:
-    """x (in) -> (out): what several `Linear` that read the same x give, one behind the other, in the type of products."""
+    """x (in) -> (out): what several `Linear` that read the same x give, one behind the other, in the type of products.
+
+    The result stands in `out`, until the next call.
+    """
 
     def __init__(self, parts: Sequence[Linear], dtype: torch.dtype) -> None:
         weights = [part.weight.detach().to(dtype) for part in parts]
-        biases = [part.bias.detach().to(dtype) for part in parts if part.bias is not None]
-        if dtype != torch.float32:  # copies anyway: one product of joined matrices costs less than several
-            weights, biases = [torch.cat(weights)], [torch.cat(biases)] if biases else []
-        self.dtype, self.weights = dtype, weights
-        self.bias = torch.cat(biases) if biases else None
+        biases = [None if part.bias is None else part.bias.detach().to(dtype) for part in parts]
+        if dtype != torch.float32:  # copies anyway: one product of joined matrices takes less time than several
+            weights, biases = [torch.cat(weights)], [None if None in biases else torch.cat(cast(list[Tensor], biases))]
+        self.weights, self.biases = weights, biases
+        self.out = torch.empty(sum(len(weight) for weight in weights), dtype=dtype)
+        self.outs = torch.split(self.out, [len(weight) for weight in weights])
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = x.to(self.dtype)
-        outs = [torch.mv(weight, x) for weight in self.weights]
-        out = outs[0] if len(outs) == 1 else torch.cat(outs)
-        return out if self.bias is None else out.add_(self.bias)
+        x = x.to(self.out.dtype)
+        for weight, bias, out in zip(self.weights, self.biases, self.outs, strict=True):
+            if bias is None:
+                torch.mv(weight, x, out=out)
+            else:
+                torch.addmv(bias, weight, x, out=out)
+        return self.out
 
 
-def normalised(x: Tensor, norm: Norm) -> Tensor:
-    """`norm` of one vector (W): float32."""
-    if norm.bias is not None:
-        return F.layer_norm(x, (len(x),), norm.weight, norm.bias, norm.eps)
-    scale = 1 / math.sqrt(torch.dot(x, x).item() / len(x) + norm.eps)
-    return (x * scale).mul_(norm.weight)
+class VectorNorm:
+    """`Norm` of one vector: x (W) -> (W) float32."""
+
+    def __init__(self, norm: Norm) -> None:
+        self.weight, self.eps = norm.weight.detach(), norm.eps
+        self.bias = None if norm.bias is None else norm.bias.detach()
+        self.zero = torch.zeros(())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.bias is not None:
+            return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        mean_square = torch.dot(x, x).item() / len(x)
+        return torch.addcmul(self.zero, x, self.weight, value=1 / math.sqrt(mean_square + self.eps))
 
 
 class RowLayer:
-    """One layer of the decoder, for one row."""
+    """One layer of the decoder for one token of one row: adds to x (W) float32."""
 
     def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.config, self.dtype = attention.config, dtype
-        self.first_norm, self.second_norm = layer.input_layernorm, layer.post_attention_layernorm
+        self.config = c = attention.config
+        self.first_norm, self.second_norm = VectorNorm(layer.input_layernorm), VectorNorm(layer.post_attention_layernorm)
         self.qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
         self.mixed = Product([attention.o_proj], dtype)
-        gated = self.config.mlp == "swiglu"
-        self.up = Product([mlp.gate_proj, mlp.up_proj] if gated else [mlp.up_proj], dtype)
+        self.up = Product([mlp.gate_proj, mlp.up_proj] if c.mlp == "swiglu" else [mlp.up_proj], dtype)
         self.down = Product([mlp.down_proj], dtype)
-        if self.config.qk_norm:
-            repeats = [self.config.heads, self.config.kv_heads]
-            weights = torch.stack([attention.q_norm.weight.detach(), attention.k_norm.weight.detach()])
-            self.head_norm = weights.repeat_interleave(torch.tensor(repeats), 0)  # (H + K, D)
+        self.asking, self.values = torch.split(self.qkv.out.view(-1, c.head_dim), [c.heads + c.kv_heads, c.kv_heads])  # q with k, v
+        self.hidden = torch.chunk(self.up.out, 2 if c.mlp == "swiglu" else 1)  # after the gate, if there is one
+        self.other_half = torch.arange(c.head_dim).roll(c.head_dim // 2)
+        self.floor = torch.tensor(math.sqrt(c.head_dim * c.norm_eps))
 
-    def __call__(self, x: Tensor, rotation: Tensor | None, keys: Tensor, values: Tensor) -> Tensor:
-        """x (W), rotation (2, D), keys and values (K, S, D) with room for this token at the end -> (W)"""
-        x = x + self.attend(normalised(x, self.first_norm), rotation, keys, values)
-        return x + self.feed_forward(normalised(x, self.second_norm))
+    def __call__(self, x: Tensor, turn: tuple[Tensor, Tensor] | None, new: tuple[Tensor, Tensor], all: tuple[Tensor, Tensor]) -> None:
+        """`turn` as from `turns`; the places in the cache of `new` key and value, (K, D) each, and of `all` so far, (1, K, S, D) each."""
+        self.qkv(self.first_norm(x))
+        asking = self.asking if turn is None else self.turned(*turn)  # (H + K, D)
+        new[0].copy_(asking[self.config.heads :])
+        new[1].copy_(self.values)
+        # heads that share keys stand behind one another, as if they were several queries
+        queries = asking[: self.config.heads].to(self.values.dtype).view(1, self.config.kv_heads, -1, self.config.head_dim)
+        x.add_(self.mixed(F.scaled_dot_product_attention(queries, *all).flatten()))
+        x.add_(self.think(self.second_norm(x)))
 
-    def attend(self, x: Tensor, rotation: Tensor | None, keys: Tensor, values: Tensor) -> Tensor:
-        c = self.config
-        heads = self.qkv(x).view(-1, c.head_dim)  # (H + 2 K, D)
-        asking = heads[: c.heads + c.kv_heads]  # queries and keys
-        if c.qk_norm:
-            asking = F.rms_norm(asking.float(), (c.head_dim,), None, c.norm_eps).mul_(self.head_norm)
-        if rotation is not None:
-            asking = asking.float()
-            asking = (asking * rotation[0]).addcmul_(asking.roll(c.head_dim // 2, -1), rotation[1])
-        asking = asking.to(self.dtype)
-        keys[:, -1] = asking[c.heads :]
-        values[:, -1] = heads[c.heads + c.kv_heads :]
-        queries = asking[: c.heads].view(1, c.kv_heads, -1, c.head_dim)  # heads that share keys: queries behind one another
-        return self.mixed(F.scaled_dot_product_attention(queries, keys[None], values[None]).reshape(-1))
+    def turned(self, cos: Tensor, sin: Tensor) -> Tensor:
+        """Queries and keys (H + K, D) float32, normalised if the model does so, at their position."""
+        asking = self.asking.float()
+        if self.config.qk_norm:  # hypot(length, sqrt(D eps)) is sqrt(D) times the root mean square with eps
+            length = torch.linalg.vector_norm(asking, dim=-1, keepdim=True)
+            asking = asking / torch.hypot(length, self.floor)
+        return torch.mul(asking, cos).addcmul_(asking.index_select(-1, self.other_half), sin)
 
-    def feed_forward(self, x: Tensor) -> Tensor:
-        hidden = self.up(x)  # (M), or (2 M) with the gate first
-        if self.config.mlp == "swiglu":
-            gate, up = hidden.chunk(2)
-            hidden = F.silu(gate).mul_(up)
-        else:
-            hidden = F.gelu(hidden, approximate="tanh") if self.config.mlp == "gelu" else F.relu(hidden)
-        return self.down(hidden)
+    def think(self, x: Tensor) -> Tensor:
+        """The feed-forward part."""
+        self.up(x)
+        *gate, hidden = self.hidden
+        if gate:
+            return self.down(F.silu(gate[0]).mul_(hidden))
+        return self.down(F.gelu(hidden, approximate="tanh") if self.config.mlp == "gelu" else F.relu(hidden))
 
 
 class RowDecoder:
-    """`Decoder` for one more token of one row. In float32 it holds the model's own weights, in bf16 a copy of the matrices."""
+    """`Decoder` for one more token of one row. In float32 it reads the model's own matrices, in bf16 copies of them."""
 
     def __init__(self, model: Decoder, precision: Precision) -> None:
-        dtype = PRODUCT_DTYPE[precision]
-        self.model = model
-        self.layers = [RowLayer(cast(Layer, layer), dtype) for layer in model.model.layers]
+        dtype, layers = PRODUCT_DTYPE[precision], [cast(Layer, layer) for layer in model.model.layers]
+        self.model, self.config = model, model.config
+        self.layers = [RowLayer(layer, dtype) for layer in layers]
+        self.norm = VectorNorm(model.model.norm)
         self.head = model.head_weight.detach().to(dtype)
+        if self.config.qk_norm:
+            self.head_weights = torch.stack([head_weights(layer) for layer in layers], dim=1)  # (2, depth, H + K, D)
 
     def logits(self, id: int, cache: Cache) -> Tensor:
         """The logits (V) float32 after the tokens in `cache`, of one row, and `id`, which is added to it."""
-        trunk, place = self.model.model, cache.length
-        x, rotation = trunk.embed_tokens.weight[id], None
-        if self.model.config.positions == "rope":
-            rotation = self.model.table[:, place]
-        elif self.model.config.positions == "sinusoidal":
-            x = x + self.model.table[place]
-        else:
-            x = x + trunk.embed_positions.weight[place]
-        for layer, keys, values in zip(self.layers, cache.keys[:, 0, :, : place + 1], cache.values[:, 0, :, : place + 1], strict=True):
-            x = layer(x, rotation, keys, values)
+        place = cache.length
+        x = self.model.embed(torch.tensor([id]), place, place + 1)[0]  # (W)
+        new = zip(cache.keys[:, 0, :, place], cache.values[:, 0, :, place], strict=True)
+        all = zip(cache.keys[:, :, :, : place + 1], cache.values[:, :, :, : place + 1], strict=True)
+        for layer, turn, new_pair, all_pairs in zip(self.layers, self.turns(place), new, all, strict=True):
+            layer(x, turn, new_pair, all_pairs)
         cache.advance(1)
-        return torch.mv(self.head, normalised(x, trunk.norm).to(self.head.dtype)).float()
+        return torch.mv(self.head, self.norm(x).to(self.head.dtype)).float()
+
+    def turns(self, place: int) -> Sequence[tuple[Tensor, Tensor] | None]:
+        """For each layer what to multiply queries and keys, and their halves exchanged, with: (D) or (H + K, D) both."""
+        if self.config.positions == "rope":
+            rotation = self.model.table[:, place]  # (2, D)
+        elif self.config.qk_norm:
+            rotation = torch.tensor([[1.0], [0.0]])
+        else:
+            return [None] * self.config.depth
+        if not self.config.qk_norm:
+            return [(rotation[0], rotation[1])] * self.config.depth
+        cos, sin = self.head_weights * rotation[:, None, None]
+        return list(zip(cos, sin, strict=True))
+
+
+def head_weights(layer: Layer) -> Tensor:
+    """The weights of the norms over each head of q and k times sqrt(D), and the same with halves exchanged: (2, H + K, D)."""
+    c, attention = layer.self_attn.config, layer.self_attn
+    weights = torch.cat([attention.q_norm.weight.expand(c.heads, -1), attention.k_norm.weight.expand(c.kv_heads, -1)]).detach()
+    return torch.stack([weights, weights.roll(c.head_dim // 2, -1)]) * math.sqrt(c.head_dim)

@@ -84,19 +84,20 @@ class Pretraining:
             optimizer.load(setup.found.optimizer, setup.state.step)
         metrics = Metrics(setup.run.metrics, setup.state.step)
         pace = Pace(setup.plan.budget.seconds) if setup.plan.budget.seconds is not None else None
-        self.view.plan(setup.plan, setup.data.manifest)
+        self.view.plan(str(setup.run.path), setup.plan, setup.data.manifest)
         loop = Loop(
-            setup.plan,
-            self,
-            model,
-            optimizer,
-            setup.state,
-            setup.data.train,
-            setup.run.checkpoints,
-            metrics,
-            self.stop,
-            setup.stopwatch,
-            pace,
+            plan=setup.plan,
+            task=self,
+            model=model,
+            optimizer=optimizer,
+            state=setup.state,
+            ids=setup.data.train,
+            folder=setup.run.checkpoints,
+            metrics=metrics,
+            stop=self.stop,
+            stopwatch=setup.stopwatch,
+            device=setup.machine.device,
+            pace=pace,
         )
         self.loop = loop
         try:
@@ -142,8 +143,9 @@ class Pretraining:
     def tail_seconds(self, evaluation_seconds: float) -> float:
         """The last evaluation and checkpoint, the final figure, the second half of the matrix rate, the end."""
         whole = evaluation_seconds * self.final_tokens / max(1, len(self.sample_ids)) if self.final_tokens > len(self.sample_ids) else 0.0
+        pauses = self.loop.pauses
         matmuls = sum(self.setup.state.matmul_seconds)
-        return evaluation_seconds + whole + 2 * self.loop.pauses["checkpoint"] + matmuls + EXIT_SECONDS
+        return evaluation_seconds + whole + 2 * pauses["checkpoint"] + pauses["sample"] + matmuls + EXIT_SECONDS
 
     @property
     def final_tokens(self) -> int:
@@ -174,20 +176,20 @@ class Pretraining:
             self.view.sample(state.step, prompt, sample.text)
         runs.rewrite_lines(self.setup.run.samples, rows)
 
-    def on_event(self, sentence: str) -> None:
-        self.view.event(sentence)
+    def on_event(self, en: str, zh: str) -> None:
+        self.view.event(en, zh)
 
     # the figures ----------------------------------------------------------------------------------------------------
 
     def _mfu(self, tokens_per_second: float) -> float:
-        return tokens_per_second * size.flops_per_token(self.setup.plan.config) / self.rate
+        return float(tokens_per_second * size.flops_per_token(self.setup.plan.config) / self.rate)
 
     def _seconds_left(self, row: dict[str, Any], progress: float) -> float:
         plan = self.setup.plan
         if plan.budget.seconds is not None:
             return max(0.0, plan.budget.seconds - row["seconds"])
         last = self.setup.state.decisions[-1].last
-        return (last - row["step"]) * self.loop.state.train_seconds / max(1, self.loop.state.step)
+        return float(last - row["step"]) * self.loop.state.train_seconds / max(1, self.loop.state.step)
 
     def _finish(self, loop: Loop) -> dict[str, Any]:
         """Score everything that is held out, with the final weights and with the best ones."""
@@ -201,7 +203,8 @@ class Pretraining:
             loop.model.load_state_dict(weights_from_huggingface(setup.plan.config, read_tensors(setup.run.model)))
             self.best = self._whole(loop.model)
         self.keep(loop.model, state.best.step, self.best)
-        self.on_sample(state, loop.model)
+        if state.step % setup.plan.every["sample"]:
+            self.on_sample(state, loop.model)
         write_plan(setup.run, setup.plan, setup.inputs, taken=state.decisions)
         state.seconds = setup.stopwatch()
         return self._write("budget")

@@ -16,7 +16,7 @@ from newleaf.runs import Run
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts, make_plan
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import Data, corpora, open_data, prepare
+from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
@@ -80,7 +80,7 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
     torch.set_num_threads(machine.threads)
     found, damaged = store.latest(run.checkpoints)
     for sentence in damaged:
-        view.event(sentence)
+        view.event(sentence, sentence)
     if found is None and damaged:
         raise CheckpointError(
             f"no checkpoint in {run.checkpoints} can be trusted", where=str(run.checkpoints), hint="start anew with another --out"
@@ -91,10 +91,11 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
     here = fingerprint(machine)
     if state.fingerprint != here:
         view.event(
-            f"this machine is not the one before ({state.fingerprint} there, {here} here): training goes on, but not to the same bits"
+            f"this machine is not the one before ({state.fingerprint} there, {here} here): training goes on, but not to the same bits",
+            f"这台机器与之前的不同（之前 {state.fingerprint}，现在 {here}）：训练继续，但结果不再逐位相同",
         )
         state.fingerprint, state.exact = here, False
-    view.event(f"resuming {run.path} at step {state.step:,}")
+    view.event(f"resuming {run.path} at step {state.step:,}", f"从第 {state.step:,} 步继续 {run.path}")
     return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, already), found)
 
 
@@ -118,13 +119,12 @@ def extend(request: Request, view: View, already: float) -> Setup:
     plan, inputs = read_plan(run)
     if request.budget is None:
         raise UsageError("--extend needs to know by how much", expected="--minutes, --steps, --tokens or --epochs")
-    if request.data:
-        raise UsageError(
-            "--extend with more DATA is not there yet", where="DATA", hint="extend without DATA, or train a new run on both texts"
-        )
     setup = reopen(run, plan, inputs, view, already)
     trunk = store.load(run.checkpoints / store.TRUNK)
     state = trunk.state
+    if request.data:
+        setup.data = with_more(run, request, setup, view)
+        state.generation, state.generation_step = setup.state.generation + 1, state.step
     more = request.budget.in_steps(plan.batch_tokens, len(setup.data.train)) or guess_steps(request.budget, setup.state)
     before = setup.state.seconds
     total = before + (request.budget.seconds or 0.0)
@@ -139,8 +139,17 @@ def extend(request: Request, view: View, already: float) -> Setup:
     if budget.seconds is not None:
         write_decisions(run, state.decisions)
     write_plan(run, longer, inputs)
-    view.event(f"going on from the trunk at step {state.step:,}")
+    view.event(f"going on from the trunk at step {state.step:,}", f"从主干的第 {state.step:,} 步继续")
     return Setup(run, longer, inputs, setup.data, setup.machine, state, setup.stopwatch, trunk)
+
+
+def with_more(run: Run, request: Request, setup: Setup, view: View) -> Data:
+    """The run's text and the DATA of --extend behind it; text that an interrupted --extend has added already is not added twice."""
+    added, names = setup.data.manifest.get("added", []), list(request.data)
+    if len(added) <= setup.state.generation or added[-1]["data"] != names:
+        corpus, _ = corpora({"data": names, "val": None, "column": request.column})
+        add_text(run, corpus, setup.data, {"data": names, "column": request.column}, setup.machine.threads, view.event)
+    return open_data(run, verify=False)
 
 
 def guess_steps(budget: Budget, state: State) -> int:

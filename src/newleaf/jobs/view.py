@@ -8,11 +8,11 @@ from newleaf.training.plan import Plan
 class View:
     """Says nothing. Override what should be heard."""
 
-    def event(self, sentence: str) -> None:
-        """Something that happened, in one sentence."""
+    def event(self, en: str, zh: str) -> None:
+        """Something that happened, in one sentence of either language."""
 
-    def plan(self, plan: Plan, manifest: dict[str, Any]) -> None:
-        """What will be trained, on what."""
+    def plan(self, path: str, plan: Plan, manifest: dict[str, Any]) -> None:
+        """What will be trained, where, on what."""
 
     def step(self, row: dict[str, Any], figures: dict[str, Any]) -> None:
         """A step is done: its line of metrics.jsonl, and progress, seconds_left, mfu."""

@@ -1,7 +1,5 @@
 """Keys and values of the tokens seen so far, so that a new token costs one step and not the whole text again."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -11,8 +9,8 @@ from newleaf.model.config import ModelConfig
 class Cache:
     """Room for `capacity` tokens in each of `batch_size` rows, allocated once. All rows hold the same number of tokens.
 
-    Every layer appends its keys and values; the decoder then counts the tokens with `advance`. Samples from one prompt share
-    its work: `rows([0, 0, 0])` is the cache of three rows that begin as row 0.
+    Every layer appends its keys and values; the decoder then counts the tokens with `advance`. Samples of one prompt share its
+    work: `truncate` to the prompt and go on.
     """
 
     def __init__(
@@ -41,10 +39,3 @@ class Cache:
     def truncate(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
         self.length = min(self.length, length)
-
-    def rows(self, indices: Sequence[int]) -> "Cache":
-        """A new cache whose row i is a copy of row `indices[i]`: repeat a prompt for several samples, or drop rows that are done."""
-        other = object.__new__(Cache)
-        chosen = torch.tensor(indices, device=self.keys.device)
-        other.keys, other.values, other.length = self.keys[:, chosen], self.values[:, chosen], self.length
-        return other

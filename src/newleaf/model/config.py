@@ -1,7 +1,8 @@
 """What a decoder is, in numbers: one set of axes, and presets that are points on them. Imports no torch."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Literal, get_args
 
 from newleaf.errors import SettingError
 
@@ -47,6 +48,12 @@ class ModelConfig:
         for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "head_dim", "mlp_width", "context"):
             if getattr(self, name) < 1:
                 raise SettingError(f"model.{name} is {getattr(self, name)}", expected="a whole number from 1 up")
+        for name in ("norm_eps", "rope_theta", "rope_factor"):
+            if not 0 < getattr(self, name) < inf:
+                raise SettingError(f"model.{name} is {getattr(self, name)}", expected="a number above 0")
+        for name, kind in {"norm": Norm, "positions": Positions, "mlp": Mlp, "bias": Bias, "rope_scaling": RopeScaling}.items():
+            if getattr(self, name) not in get_args(kind):
+                raise SettingError(f"model.{name} is {getattr(self, name)!r}", expected=" or ".join(get_args(kind)))
         if self.heads % self.kv_heads:
             raise SettingError(f"model.kv_heads {self.kv_heads} does not divide model.heads {self.heads}", hint="take a divisor")
         if self.positions == "rope" and self.head_dim % 2:
@@ -65,23 +72,29 @@ class ModelConfig:
             return None
         if self.qk_norm:
             return "qwen3" if self.bias == "none" else None
-        return {"none": "llama", "all": "llama", "qkv": "qwen2" if self.heads * self.head_dim == self.width else None}[self.bias]
+        if self.bias == "qkv":
+            return "qwen2" if self.heads * self.head_dim == self.width else None
+        return "llama" if self.width % self.heads == 0 else None
 
 
 def preset(name: str, *, vocab_size: int, width: int, depth: int, context: int = 256, **overrides: Any) -> ModelConfig:
-    """A family's shape at a given size: `gpt2`, `llama`, `qwen3` or `vaswani` (the model of the popular articles).
+    """A family's shape at a given size: `gpt2`, `llama`, `qwen2`, `qwen3` or `vaswani` (the model of the popular articles).
 
-    Heads are 64 wide (32 below a width of 128) unless `heads` or `head_dim` say otherwise; other axes may be overridden by name.
+    Heads are 64 wide (32 below a width of 128, or what divides the width where the family asks for that) unless `heads` or
+    `head_dim` say otherwise; other axes may be overridden by name.
     """
     if name not in PRESETS:
         raise SettingError(f"unknown model.family {name!r}", expected=" or ".join(PRESETS))
-    heads, head_dim = overrides.pop("heads", None), overrides.pop("head_dim", None)
-    head_dim = head_dim or (width // heads if heads else 64 if width >= 128 else min(32, width))
-    heads = heads or max(1, width // head_dim)
-    axes = PRESETS[name]
+    axes = PRESETS[name] | overrides
+    heads, head_dim = axes.pop("heads", None), axes.pop("head_dim", None)
+    if heads is None:
+        most = max(1, width // (head_dim or (64 if width >= 128 else 32)))
+        free = head_dim is not None or name == "qwen3"
+        heads = most if free else max(number for number in range(1, most + 1) if width % number == 0)
+        head_dim = head_dim or (min(width, 64 if width >= 128 else 32) if free else width // heads)
     wide = 4 * width if axes["mlp"] != "swiglu" else max(64, -(-width * 8 // 3 // 64) * 64)
-    config = ModelConfig(vocab_size, width, depth, heads, heads, head_dim, wide, context, **axes)
-    return replace(config, **overrides)
+    sizes = {"kv_heads": heads, "head_dim": head_dim or width // max(1, heads), "mlp_width": wide}
+    return ModelConfig(vocab_size=vocab_size, width=width, depth=depth, heads=heads, context=context, **sizes | axes)
 
 
 GPT2: dict[str, Any] = {

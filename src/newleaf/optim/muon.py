@@ -76,7 +76,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     X -> a X + (b G + c G²) X with G = X X', five times; where X' X is smaller, the same from the right.
     """
     count, rows, columns = matrices.shape
-    x: Tensor = matrices.div_(torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_(min=EPS))
+    x = matrices.div_(torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_(min=EPS))
     spare = torch.empty_like(x)
     gram, polynomial = x.new_empty(2, count, min(rows, columns), min(rows, columns))
     for _ in range(NEWTON_SCHULZ_STEPS):
@@ -91,7 +91,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 def orthogonalize_slowly(matrix: Tensor) -> Tensor:
     """The same for one matrix (rows, columns), as the formula stands."""
-    x = matrix / matrix.norm().clamp(min=EPS)
+    x: Tensor = matrix / matrix.norm().clamp(min=EPS)
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = A * x + (B * gram + C * gram @ gram) @ x

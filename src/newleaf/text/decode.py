@@ -33,7 +33,7 @@ FORMATS = {  # what people most often take for text; other binary files are know
     b"\x28\xb5\x2f\xfd": "zstd",
 }
 CONTROLS = bytes({*range(32), 127} - set(b"\t\n\f\r\x1b"))
-MAX_CONTROLS = 0.05
+MAX_CONTROLS, MIN_ZEROS = 0.05, 0.2
 # The 250 most frequent characters of novels, poems, reviews and articles, simplified and traditional, each kind weighing the same.
 EVERYDAY = set(
     "不的之人一是有也以而了子在其上大中年天我下来曰日道为得可者生山如时去自何个月此相出行到花小里知所这心于公好能家君后水地於三事明春酒"
@@ -98,6 +98,9 @@ def marked(data: bytes) -> Decoded | None:
 
 def with_zeros(data: bytes) -> Decoded | None:
     """Zero bytes: UTF-16 without a mark, or no text."""
+    head = data[:UTF16_SAMPLE_BYTES]
+    if head.isascii() and head.count(0) < MIN_ZEROS * len(head):  # ASCII in UTF-16 is half zeros
+        return None
     return attempt(data, encoding, proven=True) if (encoding := utf16(data)) else None
 
 

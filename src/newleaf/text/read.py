@@ -147,7 +147,7 @@ class Reading:
             return self.column
         unknown = [row for row in sample if shaped(row) is None]
         column = choose_column(unknown)
-        if column is None and sample and len(unknown) == len(sample):
+        if column is None and names and len(unknown) == len(sample):
             raise NotText(f"no text column: name one of {named_columns(names)} with --column")
         return column
 

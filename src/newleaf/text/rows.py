@@ -24,7 +24,7 @@ from newleaf.text.shapes import is_number, unfolded
 TABLES = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = {".jsonl", ".ndjson"}
 ROWS = {*TABLES, *JSON_LINES, ".json"}
-MAX_RATIO, SMALL_BYTES = 200, 16 << 20  # of gzip: below the second number the first does not matter
+MAX_RATIO, SMALL_BYTES = 200, 4 << 20  # of gzip: below the second number the first does not matter
 MAX_LINE_BYTES = 32 << 20
 HEAD_BYTES = 1 << 20  # of a file decide about its encoding
 SAMPLE_ROWS = 100  # of a table decide whether it has a header
@@ -66,9 +66,9 @@ def rows_of(path: Path, column: str | None) -> Iterator[Row]:
     if kind == ".json" or (kind in JSON_LINES and is_whole_json(head)):
         yield from json_rows(path, column)
     elif kind in JSON_LINES:
-        yield from map(parsed, lines_of(path, head))
+        yield from map(parsed, lines_of(path, head, skip_blank=True))
     else:
-        yield from table_rows(lines_of(path, head), kind)
+        yield from table_rows(lines_of(path, head, skip_blank=False), kind)
 
 
 @contextmanager
@@ -97,14 +97,15 @@ class Unpacking(io.RawIOBase):
         if self.broken:
             raise NotText("broken gzip")
         try:
-            count = self.file.readinto(buffer)
+            data = self.file.read1(len(buffer))  # readinto would lose what it has when the file turns out to be broken
         except (EOFError, zlib.error, gzip.BadGzipFile):
             self.broken = True
             return 0  # the end, for now: whoever asks for more is told
-        self.left -= count
+        self.left -= len(data)
         if self.left < 0:
             raise NotText(f"broken gzip: it unpacks to more than {MAX_RATIO} times its size")
-        return count
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def read_all(file: BinaryIO) -> bytes:
@@ -112,10 +113,10 @@ def read_all(file: BinaryIO) -> bytes:
     return file.read() + file.read()
 
 
-def lines_of(path: Path, head: bytes) -> Iterator[Row]:
+def lines_of(path: Path, head: bytes, skip_blank: bool) -> Iterator[Row]:
     """The lines of a file as text, each without its line end."""
-    whole = recognise(head[: head.rfind(b"\n") + 1] or head)
-    if whole.encoding.startswith(("utf-16", "utf-32")):  # where a line end is no single byte
+    encoding = encoding_of(head[: head.rfind(b"\n") + 1] or head)
+    if encoding.startswith(("utf-16", "utf-32")):  # where a line end is no single byte
         with opened(path) as file:
             decoded = recognise(read_all(file))
         yield from (Row(number, line) for number, line in enumerate(decoded.text.split("\n"), start=1))
@@ -125,12 +126,22 @@ def lines_of(path: Path, head: bytes) -> Iterator[Row]:
             line = file.readline(MAX_LINE_BYTES)
             if not line:
                 return
+            if line == b"\n" and skip_blank:
+                continue
             if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
                 while line and not line.endswith(b"\n"):
                     line = file.readline(MAX_LINE_BYTES)
                 yield Row(number, Broken(f"a line of more than {MAX_LINE_BYTES >> 20} MB"))
             else:
-                yield decoded_line(number, line.removesuffix(b"\n").removesuffix(b"\r"), whole.encoding)
+                yield decoded_line(number, line.removesuffix(b"\n").removesuffix(b"\r"), encoding)
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding of a file's first lines; of its first line, if not all of them are text."""
+    try:
+        return recognise(head).encoding
+    except NotText:
+        return recognise(head.partition(b"\n")[0]).encoding
 
 
 def decoded_line(number: int, line: bytes, encoding: str) -> Row:

@@ -190,18 +190,22 @@ def bytes_held_out(read: Fingerprints, held_out: Mapping[str, int]) -> int:
 
 def decide(corpus: Corpus, hashes: np.ndarray, sizes: np.ndarray, cap: int) -> dict[str, int]:
     """The rule at the head of this file: hash of a document -> its first byte that is held out."""
-    total = int(sizes.sum())
+    whole, cut = chosen(hashes, sizes)
+    before = np.cumsum(np.where(whole, sizes, 0)) - sizes
+    whole &= before < cap  # the last of them is the one that crosses the cap
+    return within_cap(pieces(corpus, set(hashes[whole].tolist()), set(hashes[cut].tolist()), cap), cap)
+
+
+def chosen(hashes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the documents, by ascending hash: which are to be held out whole, and of which the last tenth."""
     if len(hashes) < MANY_DOCUMENTS:
-        cut, whole = np.ones(len(hashes), dtype=bool), np.zeros(len(hashes), dtype=bool)
-    else:
-        cut = sizes * 10 > total
-        whole = (hashes < np.uint64(HASHES // (50 if total > MUCH_BYTES else 10))) & ~cut
-        whole[0] |= not (whole | cut).any()  # the lowest hash of all, if none is low enough
-        whole[-1] &= not whole.all()
-        before = np.cumsum(np.where(whole, sizes, 0)) - sizes
-        whole &= before < cap  # the last of them is the one that crosses the cap
-    chosen = pieces(corpus, set(hashes[whole].tolist()), set(hashes[cut].tolist()), cap)
-    return within_cap(chosen, cap)
+        return np.zeros(len(hashes), dtype=bool), np.ones(len(hashes), dtype=bool)
+    total = int(sizes.sum())
+    cut = sizes * 10 > total
+    whole = (hashes < np.uint64(HASHES // (50 if total > MUCH_BYTES else 10))) & ~cut
+    whole[0] |= not (whole | cut).any()  # the lowest hash of all, if none is low enough
+    whole[-1] &= not whole.all()
+    return whole, cut
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,6 @@ def end_start(end: bytes, room: int) -> int:
 
 def character_start(data: bytes, place: int, step: int) -> int:
     """The nearest place from here on, forwards or backwards, where a character begins or the text ends."""
-    while 0 < place < len(data) and data[place] & 0xC0 == 0x80:
+    while 0 <= place < len(data) and data[place] & 0xC0 == 0x80:
         place += step
     return place

@@ -37,7 +37,7 @@ Part = tuple[Ids, Places]  # a stretch of the stream, and the places in it of th
 HEADER = struct.Struct("<8sIIQQQ24x")
 MAGIC, VERSION = b"newleaf\0", 1
 IDS_PER_FILE = 1 << 24  # 32 MB of uint16
-TASK = 1 << 20  # characters that one thread encodes at a time
+TASK = 1 << 18  # characters that one thread encodes at a time
 
 
 def write_shards(

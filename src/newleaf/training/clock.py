@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from newleaf.checkpoint.state import Decision
 from newleaf.errors import UsageError
 
-DECISION_SHARE = 0.01  # of the budget: a projected end farther off than this is a reason to decide again
+DECISION_SHARE = 0.01  # of the budget: a projected end farther off than this is a reason to decide again …
+REMAINING_SHARE = 0.05  # … if it is also more than this share of what remains: early on, the pace itself is not known better
 RECENT_SECONDS = 5.0  # the step rate is measured over about this long, so that a busy neighbour is noticed soon
 
 
@@ -118,7 +119,8 @@ class Pace:
         if pace is None:
             return False
         end = seconds + still_to_pause + (last - step) * pace
-        return abs(end - self.deadline) > max(DECISION_SHARE * self.budget, 0.5 * pace)
+        tolerance = max(DECISION_SHARE * self.budget, REMAINING_SHARE * (self.deadline - seconds), 0.5 * pace)
+        return abs(end - self.deadline) > tolerance
 
 
 class Stopwatch:

@@ -74,7 +74,7 @@ class Task(Protocol):
 
     def on_sample(self, state: State, model: Decoder) -> None: ...
 
-    def on_event(self, sentence: str) -> None: ...
+    def on_event(self, en: str, zh: str) -> None: ...
 
 
 @dataclass
@@ -281,7 +281,10 @@ class Loop:
             train_seconds=failed.train_seconds,
         )
         self.metrics.rewind(self.state.step)
-        self.task.on_event(f"step {failed.step + 1}: {reason}; back to step {self.state.step} and on with other data")
+        self.task.on_event(
+            f"step {failed.step + 1}: {reason}; back to step {self.state.step} and on with other data",
+            f"第 {failed.step + 1} 步出错（{reason}）；退回第 {self.state.step} 步，换一批数据继续",
+        )
 
     def _leave(self) -> None:
         """Save and raise Interrupted."""
@@ -289,5 +292,8 @@ class Loop:
         try:
             self.save()
         except BadStep as reason:
-            self.task.on_event(f"not saved at step {self.state.step}, because {reason}; the checkpoint before it stands")
+            self.task.on_event(
+                f"not saved at step {self.state.step}, because {reason}; the checkpoint before it stands",
+                f"第 {self.state.step} 步没有保存（{reason}）；之前的检查点仍在",
+            )
         raise Interrupted(f"stopped by a signal at step {self.state.step:,}, everything is saved", exit_code=self.stop.exit_code)

@@ -60,19 +60,22 @@ def stdin_for(names: Sequence[str]) -> bytes | None:
 
 
 def prepare(
-    run: Run, corpus: Corpus, val: Corpus | None, budget: Budget, vocab_size: int | None, threads: int, tell: Callable[[str], None]
+    run: Run, corpus: Corpus, val: Corpus | None, budget: Budget, vocab_size: int | None, threads: int, tell: Callable[[str, str], None]
 ) -> dict[str, Any]:
     """Read, split, train the tokenizer and encode. TextError if there is too little text."""
-    tell("reading the text")
+    tell("reading the text", "读取文本")
     fsio.remove_tree(run.data)
     fsio.make_folders(run.data)
     split = survey(corpus, val, held_out_bytes(budget))
-    tell(f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer")
+    tell(
+        f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer",
+        f"训练文本 {split.train_bytes:,} 字节，留出 {split.val_bytes:,} 字节；训练分词器",
+    )
     tokenizer = Tokenizer.train(
         sample(split.train_documents(corpus), split.train_bytes, sample_bytes(budget)), vocab_size or planned_vocab_size(split.train_bytes)
     )
     tokenizer.save(run.path)
-    tell(f"encoding with a vocabulary of {tokenizer.vocab_size:,}")
+    tell(f"encoding with a vocabulary of {tokenizer.vocab_size:,}", f"用 {tokenizer.vocab_size:,} 个词元的词表编码")
     parts = {
         "train": write_shards(run.data, "train", texts(split.train_documents(corpus)), tokenizer, threads),
         "val": write_shards(run.data, "val", texts(split.held_out_documents(val or corpus)), tokenizer, threads),
@@ -80,6 +83,19 @@ def prepare(
     manifest = split.as_json() | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
     fsio.write_json(run.manifest, manifest)
     return manifest
+
+
+def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
+    """Encode more text behind what is there; all of it is trained on but what equals something held out."""
+    manifest = data.manifest
+    split = survey(corpus, known_held_out=manifest["held_out"])
+    tell(f"adding {split.train_bytes:,} bytes to learn from", f"新增训练文本 {split.train_bytes:,} 字节")
+    added = [*manifest.get("added", []), source | {"train_bytes": split.train_bytes}]
+    more = write_shards(run.data, f"train-{len(added)}", texts(split.train_documents(corpus)), data.tokenizer, threads)
+    old = manifest["train"]
+    train = {name: old[name] + more[name] for name in ("num_tokens", "num_documents", "files")}
+    sums = {name: manifest[name] + split.train_bytes for name in ("train_bytes", "bytes")}
+    fsio.write_json(run.manifest, manifest | sums | {"train": train, "added": added})
 
 
 def open_data(run: Run, verify: bool) -> Data:

@@ -1,0 +1,88 @@
+"""Muon is torch.optim.Muon, to the bit where oneDNN multiplies bf16, and its products do what they are there for."""
+
+import pytest
+import torch
+
+from newleaf.optim.muon import STACK, Scale, muon_, orthogonalize, orthogonalize_slowly
+from newleaf.runtime import has_bf16
+
+SHAPES = [(48, 48)] * 3 + [(80, 40)] * (STACK + 2) + [(200, 96), (48, 80), (33, 17), (17, 33), (1, 8), (8, 1)]  # also more than a stack
+
+
+def matrices(generator: torch.Generator) -> list[torch.Tensor]:
+    return [torch.randn(shape, generator=generator) for shape in SHAPES]
+
+
+@pytest.mark.parametrize("scale", ["match_rms_adamw", "original"])
+@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize(("weight_decay", "momentum"), [(0.0, 0.95), (0.1, 0.95), (0.1, 0.0)])
+def test_twenty_steps_equal_torchs_muon(scale: Scale, nesterov: bool, weight_decay: float, momentum: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    params = matrices(generator)
+    before, momenta = [param.clone() for param in params], [torch.zeros_like(param) for param in params]
+    theirs = [torch.nn.Parameter(param.clone()) for param in params]
+    same = {"lr": 0.02, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
+    judge = torch.optim.Muon(theirs, adjust_lr_fn=scale, **same)
+    for step in range(20):
+        grads = [grad * (step != 7) for grad in matrices(generator)]  # one step has gradients of zero
+        for param, grad in zip(theirs, grads, strict=True):
+            param.grad = grad.clone()
+        judge.step()
+        muon_(params, grads, momenta, scale=scale, dtype=torch.bfloat16, **same)
+    assert all(torch.equal(m, judge.state[their]["momentum_buffer"]) for m, their in zip(momenta, theirs, strict=True))
+    for ours, their, start in zip(params, theirs, before, strict=True):
+        if has_bf16("cpu"):
+            assert torch.equal(ours, their)
+        else:  # a sum in another order may round bf16's 8 bits the other way: 0.1 % of the way gone, measured with AVX2
+            assert (ours - their).norm() < 0.01 * (their - start).norm()
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (200, 96), (96, 200), (17, 33), (1, 8)])
+def test_fast_equals_slow_in_float32(shape: tuple[int, int]) -> None:
+    stack = torch.randn(5, *shape, generator=torch.Generator().manual_seed(1))
+    slow = torch.stack([orthogonalize_slowly(matrix.double()) for matrix in stack])
+    # The steep polynomial makes an error of one product up to 3.4445^4 times larger by the fifth; entries are at most 1.
+    torch.testing.assert_close(orthogonalize(stack.clone()).double(), slow, rtol=0, atol=140 * 20 * torch.finfo(torch.float32).eps)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (200, 96), (96, 200)])
+def test_every_direction_is_moved_about_as_far(shape: tuple[int, int]) -> None:
+    left = torch.linalg.qr(torch.randn(shape[0], min(shape), generator=torch.Generator().manual_seed(2)))[0]
+    right = torch.linalg.qr(torch.randn(shape[1], min(shape), generator=torch.Generator().manual_seed(3)))[0]
+    lengths = torch.logspace(0, -1.5, min(shape))  # singular values over a range of 30
+    moved = torch.linalg.svdvals(orthogonalize((left * lengths @ right.T)[None])[0])
+    assert float(moved.min()) > 0.65 and float(moved.max()) < 1.25
+
+
+def test_columns_that_sum_to_zero_still_do_after_it() -> None:
+    stack = torch.randn(3, 96, 200, generator=torch.Generator().manual_seed(4))
+    stack -= stack.mean(1, keepdim=True)
+    assert float(orthogonalize(stack).mean(1).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gradient_of_zero_moves_nothing(dtype: torch.dtype) -> None:
+    param = torch.ones(8, 16)
+    muon_([param], [torch.zeros(8, 16)], [torch.zeros(8, 16)], lr=0.1, weight_decay=0.0, momentum=0.95, dtype=dtype)
+    assert bool((param == 1).all())
+
+
+@pytest.mark.parametrize("shape", [(64, 160), (160, 64)])
+def test_a_step_has_the_root_mean_square_of_adamws(shape: tuple[int, int]) -> None:
+    param = torch.zeros(shape)
+    grad = torch.randn(shape, generator=torch.Generator().manual_seed(5))
+    muon_([param], [grad], [torch.zeros(shape)], lr=1.0, weight_decay=0.0, momentum=0.95, dtype=torch.float32)
+    assert 0.15 < float(param.square().mean().sqrt()) < 0.23  # 0.2 times singular values of about 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_same_gradients_give_the_same_bits(dtype: torch.dtype) -> None:
+    def trained() -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(6)
+        params = matrices(generator)
+        momenta = [torch.zeros_like(param) for param in params]
+        for _ in range(3):
+            muon_(params, matrices(generator), momenta, lr=0.02, weight_decay=0.1, momentum=0.95, dtype=dtype)
+        return params
+
+    assert all(torch.equal(one, other) for one, other in zip(trained(), trained(), strict=True))
