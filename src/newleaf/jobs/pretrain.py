@@ -8,9 +8,8 @@ from torch import Tensor
 
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Decision, State
-from newleaf.checkpoint.store import read_tensors
 from newleaf.conversion.card import write_card
-from newleaf.conversion.huggingface import weights_from_huggingface, write_model
+from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.errors import DivergedError, Interrupted
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
@@ -127,15 +126,15 @@ class Pretraining:
         return self.setup.plan.recipe.train.precision or "float32"
 
     def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-        return language(model.head(model.hidden(inputs, dropout=dropout, precision=self.precision), self.precision), targets)
+        return language(model(inputs, dropout=dropout, precision=self.precision), targets)
 
     def evaluate(self, model: Decoder) -> Evaluation:
         result = bits.score(model, self.sample_ids, self.setup.plan.context)
         return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
 
     def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
-        metadata = {"format": "pt", "step": str(step), "val_bpb": repr(evaluation.val_bpb)}
-        return write_model(self.setup.run.path, model, metadata)
+        metadata = {"step": str(step), "val_bpb": repr(evaluation.val_bpb)}
+        return write_model(self.setup.run.path, model, metadata, self.setup.data.tokenizer.end_of_text)
 
     def decide(self, decision: Decision) -> None:
         append_decision(self.setup.run, decision)
@@ -187,9 +186,9 @@ class Pretraining:
     def _seconds_left(self, row: dict[str, Any], progress: float) -> float:
         plan = self.setup.plan
         if plan.budget.seconds is not None:
-            return max(0.0, plan.budget.seconds - row["seconds"])
+            return max(0.0, plan.budget.seconds - float(row["seconds"]))
         last = self.setup.state.decisions[-1].last
-        return float(last - row["step"]) * self.loop.state.train_seconds / max(1, self.loop.state.step)
+        return float((last - row["step"]) * self.loop.state.train_seconds / max(1, self.loop.state.step))
 
     def _finish(self, loop: Loop) -> dict[str, Any]:
         """Score everything that is held out, with the final weights and with the best ones."""
@@ -200,7 +199,7 @@ class Pretraining:
         self.final = self._whole(loop.model)
         self.best = self.final
         if state.best.step != state.step:
-            loop.model.load_state_dict(weights_from_huggingface(setup.plan.config, read_tensors(setup.run.model)))
+            loop.model.load_state_dict(read_model(setup.run.path).state_dict())
             self.best = self._whole(loop.model)
         self.keep(loop.model, state.best.step, self.best)
         if state.step % setup.plan.every["sample"]:
