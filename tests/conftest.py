@@ -1,5 +1,23 @@
-"""Tests share the machine with each other: OpenMP threads that wait must sleep, not spin (see newleaf.runtime.sleep_while_waiting)."""
+"""What many tests share: quiet threads, and one tiny trained run."""
+
+from pathlib import Path
+
+import pytest
+from texts import text
 
 from newleaf.runtime import sleep_while_waiting
 
-sleep_while_waiting()
+sleep_while_waiting()  # tests share the machine with each other: OpenMP threads that wait must sleep, not spin
+
+TINY = "--steps 8 --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "text.txt").write_text(text(200), "utf-8")
+    from newleaf.cli.main import run
+
+    assert run(["train", str(folder / "text.txt"), "--out", str(folder / "run"), *TINY.split()]) == 0
+    return folder / "run"

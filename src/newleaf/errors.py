@@ -18,6 +18,9 @@ one line on stderr and leaves with `exit_code`; `--json` prints its four parts. 
 """
 
 
+from typing import Any
+
+
 class NewleafError(Exception):
     """A sentence for the person at the keyboard.
 
@@ -93,3 +96,4 @@ class Interrupted(NewleafError):
     def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
+        self.summary: dict[str, Any] | None = None  # of the run so far, for --json

@@ -47,7 +47,8 @@ class Disk:
         path.unlink()
 
     def make_folder(self, path: Path) -> None:
-        path.mkdir()
+        """Nobody else's to read: a run holds the person's text."""
+        path.mkdir(mode=0o700)
 
     def remove_folder(self, path: Path) -> None:
         path.rmdir()
@@ -95,11 +96,12 @@ class Writer:
 
 @contextmanager
 def named_errors(path: Path, needed: int | None = None) -> Iterator[None]:
-    """A full disk becomes one sentence that says how much room was needed and how much there is."""
+    """A full disk becomes one sentence that says how much room was needed and how much there is; other errors name the file."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = error.filename or str(path)  # what is done to an open file comes back without its name
             raise
         raise disk_full(path, needed) from error
 
@@ -168,18 +170,18 @@ def json_text(value: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill (through this module) under a temporary name; it becomes `path` at the end.
+def replacing_folder(path: Path, needed: int | None = None) -> Iterator[Path]:
+    """A folder to fill (through this module) under a temporary name; it becomes `path` at the end, on an error nothing changes.
 
     Folders cannot be renamed over each other: what stood at `path` steps aside just before, and `remove_leftovers` brings it
     back if the process ends between the two renames.
     """
     retired = path.with_name(f"{RETIRED}{path.name}")
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
-    remove_tree(temporary)
-    with named_errors(path):
-        make_folders(temporary)
+    with named_errors(path, needed):
         try:
+            remove_tree(temporary)
+            make_folders(temporary)
             yield temporary
             disk.sync_folder(temporary)
             if path.exists():
@@ -188,6 +190,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             disk.rename(temporary, path)
         except BaseException:
             with suppress(OSError):
+                if retired.exists() and not path.exists():
+                    disk.rename(retired, path)
                 remove_tree(temporary)
             raise
         disk.sync_folder(path.parent)
@@ -195,11 +199,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line and wait until it is durable. For the few lines that must be on disk before they act."""
+    """Add one line and wait until it is durable. For the few lines that must be on disk before they act.
+
+    What a crash has left of a line is closed off first, so that it cannot swallow this one.
+    """
     with named_errors(path):
+        torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
         writer = Writer(path, append=True)
         try:
-            writer.write(line.encode("utf-8") + b"\n")
+            writer.write(b"\n" * torn + line.encode("utf-8") + b"\n")
             writer.sync()
         finally:
             writer.close()

@@ -1,30 +1,10 @@
-"""One tiny trained run that the command line's tests look at and copy."""
+"""A working folder with everything that a person could have in it."""
 
-import random
 import shutil
 from pathlib import Path
 
 import pytest
-
-from newleaf.cli.main import run
-
-WORDS = "the spring river moon night flower leaf of and a bright old new song 春江 花月 夜 新叶 明 流 水".split()
-TINY = "--steps 8 --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
-
-
-def text(num_lines: int, seed: int = 0) -> str:
-    """Lines of a small language, enough to learn from."""
-    source = random.Random(seed)
-    return "".join(" ".join(source.choices(WORDS, k=8)) + ".\n" for _ in range(num_lines))
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run; tests that change it copy it first."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "text.txt").write_text(text(200), "utf-8")
-    assert run(["train", str(folder / "text.txt"), "--out", str(folder / "run"), *TINY.split()]) == 0
-    return folder / "run"
+from texts import text
 
 
 @pytest.fixture

@@ -145,7 +145,15 @@ def test_it_is_one_sentence_and_exit_2(
     assert {path: after.get(path) for path in before} == before, "something was overwritten"
 
 
-@pytest.mark.parametrize("words", ["train missing.txt --steps 5 --json", "generate missing hi --json", "train good.txt --minutes -1 --json", "plan good.txt --bogus --json"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train missing.txt --steps 5 --json",
+        "generate missing hi --json",
+        "train good.txt --minutes -1 --json",
+        "plan good.txt --bogus --json",
+    ],
+)
 def test_with_json_the_sentence_is_also_an_object_on_stdout(place: Path, capsys: pytest.CaptureFixture[str], words: str) -> None:
     assert run(words.split()) == 2
     out, err = capsys.readouterr()

@@ -45,6 +45,13 @@ def test_text_equals_that_of_the_naive_twin(family: str, sampling: Sampling) -> 
         assert sample.ids == generate_naively(machine.model, tokenizer(), prompt, sampling)
 
 
+def test_the_whole_decoder_which_other_devices_use_writes_the_same_text() -> None:
+    machine, sampling = engine(), Sampling(temperature=1.5, n=3, max_tokens=30)
+    expected = machine.generate("To be", sampling)
+    machine._row = None
+    assert machine.generate("To be", sampling) == expected
+
+
 @FAMILIES
 def test_greedy_text_equals_that_of_transformers_generate(family: str, tmp_path: Path) -> None:
     machine = engine(family)

@@ -150,7 +150,11 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder, self._numbers = folder, itertools.count()
         self._process = subprocess.Popen(
-            [sys.executable, str(LAUNCHER), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT, text=True
+            [sys.executable, str(LAUNCHER), "--serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | ENVIRONMENT,
+            text=True,
         )
         self._read()
 

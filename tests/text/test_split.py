@@ -62,6 +62,7 @@ def corpora(draw: st.DrawFn) -> list[str]:
 @given(corpora(), st.sampled_from([100, 2000, CAP]), st.randoms())
 @example(["a" * 2000], CAP, random.Random(0))
 @example(["\n" * 2500 + "x"], CAP, random.Random(0))
+@example(["新叶", "x\n新叶", "新叶" * 330], 100, random.Random(0))  # a document that is the tail of another
 @example(["汉" * 21 for _ in range(1)] * 40 + ["字" * 700], CAP, random.Random(0))
 def test_every_byte_is_on_one_side_whatever_the_order(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], cap: int, order: random.Random

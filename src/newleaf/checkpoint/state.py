@@ -47,7 +47,6 @@ class State:
     matmul_seconds: list[float] = field(default_factory=list)  # of the products measured before step 0
     fingerprint: str = ""
     exact: bool = True  # False once a process with another fingerprint has gone on
-    finished: str | None = None  # why it ended, once it has: budget or text
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

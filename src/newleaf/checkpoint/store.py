@@ -4,7 +4,7 @@ A damaged checkpoint is named and the one before it is used; at least two verifi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,11 @@ WEIGHTS, OPTIMIZER, STATE, MANIFEST = "model.safetensors", "optimizer.safetensor
 TRUNK = "trunk"
 KEPT = 2
 Tensors = Mapping[str, Tensor]
+Steps = Callable[[int], bool]
+
+
+def every_step(step: int) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,11 @@ class Checkpoint:
 def save(folder: Path, weights: Tensors, optimizer: Tensors, state: State, name: str | None = None) -> Path:
     """Write one checkpoint; DiskFullError before anything changes if there is no room for it."""
     path = folder / (name or f"step-{state.step:08d}")
-    fsio.make_folders(folder)
-    fsio.require_space(folder, num_bytes(weights) + num_bytes(optimizer) + 1_000_000)
-    with fsio.replacing_folder(path) as temporary:
+    needed = num_bytes(weights) + num_bytes(optimizer) + 1_000_000
+    fsio.require_space(folder, needed)
+    with fsio.named_errors(folder, needed):
+        fsio.make_folders(folder)
+    with fsio.replacing_folder(path, needed) as temporary:
         hashes = {
             WEIGHTS: save_tensors(temporary / WEIGHTS, weights, {"format": "pt"}),
             OPTIMIZER: save_tensors(temporary / OPTIMIZER, optimizer, {}),
@@ -100,10 +107,10 @@ def by_step(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True) if folder.exists() else []
 
 
-def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+def latest(folder: Path, among: Steps = every_step) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that verifies, and a sentence for each newer one that does not."""
     damaged: list[str] = []
-    for path in [*by_step(folder), *([folder / TRUNK] if (folder / TRUNK).exists() else [])]:
+    for path in [*(p for p in by_step(folder) if among(step_of(p))), *([folder / TRUNK] if (folder / TRUNK).exists() else [])]:
         try:
             return load(path), damaged
         except CheckpointError as error:
@@ -111,14 +118,28 @@ def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, damaged
 
 
-def prune(folder: Path) -> None:
-    """Remove checkpoints older than the KEPT newest verified ones. Damaged ones among the newest stay for a look."""
-    verified = 0
+def prune(folder: Path, among: Steps = every_step) -> None:
+    """Remove checkpoints older than the KEPT newest verified ones and the newest verified one `among` those steps.
+
+    Damaged ones among the newest stay for a look.
+    """
+    verified, found = 0, False
     for path in by_step(folder):
-        if verified >= KEPT:
+        wanted = verified < KEPT or (not found and among(step_of(path)))
+        if not wanted:
             fsio.remove_tree(path)
         elif not problems(path):
-            verified += 1
+            verified, found = verified + 1, found or among(step_of(path))
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name, -1 where there is none.
+
+    >>> step_of(Path("step-00000120")), step_of(Path("step-by-step"))
+    (120, -1)
+    """
+    number = path.name.removeprefix("step-")
+    return int(number) if number.isdecimal() else -1
 
 
 def num_bytes(tensors: Tensors) -> int:

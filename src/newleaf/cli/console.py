@@ -84,9 +84,10 @@ class Console(View):
             f"held out: {bpb} bits per byte ({beside}) after {seconds} s, at {share} of the matrix rate",
             f"留出文本：每字节 {bpb} 比特（{beside}），用时 {seconds} 秒，达到矩阵速率的 {share}",
         )
+        path, short = self._path, f"{summary['val_bpb']:.3f}"
         self.event(
-            f"saved {self._path} ({summary['val_bpb']:.3f} bits/byte) — report: {self._path}/report.html — try: newleaf generate {self._path}",
-            f"已存入 {self._path}（每字节 {summary['val_bpb']:.3f} 比特）— 报告：{self._path}/report.html — 试试：newleaf generate {self._path}",
+            f"saved {path} ({short} bits/byte) — report: {path}/report.html — try: newleaf generate {path}",
+            f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {path}",
         )
 
     def close(self) -> None:

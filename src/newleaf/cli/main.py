@@ -72,7 +72,8 @@ def run(arguments: list[str]) -> int:
 def report(error: NewleafError, as_json: bool) -> int:
     """The sentence as the last line of stderr; with --json its parts on stdout."""
     if as_json:
-        print(json.dumps({"error": error.as_json()}, ensure_ascii=False))
+        summary = error.summary if isinstance(error, Interrupted) else None
+        print(json.dumps(summary or {"error": error.as_json()}, ensure_ascii=False))
     print(str(error), file=sys.stderr)
     return error.exit_code
 

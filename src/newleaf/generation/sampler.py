@@ -44,25 +44,26 @@ def keep_top_p(logits: Tensor, top_p: float) -> Tensor:
     ascending = torch.from_numpy(np.sort(logits.numpy(), axis=-1))
     num_removed = count_removed(ascending, top_p)
     smallest = ascending.gather(-1, num_removed)
-    below = logits < smallest
-    equal_removed = num_removed - below.sum(-1, keepdim=True)
-    if equal_removed.any():
+    removed = logits < smallest
+    if (ascending.gather(-1, (num_removed - 1).clamp_(min=0)) == smallest).any():  # perhaps a border between equals
         equal = logits == smallest
-        below |= equal & (equal.cumsum(-1) <= equal_removed)
-    return remove(logits, below)
+        removed |= equal & (equal.cumsum(-1) <= num_removed - removed.sum(-1, keepdim=True))
+    return remove(logits, removed)
 
 
 def keep_top_p_slowly(logits: Tensor, top_p: float) -> Tensor:
     """The twin of `keep_top_p`, by a stable argsort."""
     ascending, order = logits.sort(stable=True)
-    ranks = torch.arange(logits.shape[-1]).expand_as(order)
-    return remove(logits, torch.zeros_like(order).scatter(-1, order, ranks) < count_removed(ascending, top_p))
+    removed = ascending.softmax(-1).cumsum(-1) <= 1 - top_p
+    removed[..., -1] = False
+    return remove(logits, torch.zeros_like(removed).scatter(-1, order, removed))
 
 
 def count_removed(ascending: Tensor, top_p: float) -> Tensor:
     """How many of the least likely tokens have at most 1 - top_p together; at least one token stays. (…, V) -> (…, 1)"""
-    removed = ascending.softmax(-1).cumsum(-1) <= 1 - top_p
-    return removed[..., :-1].sum(-1, keepdim=True)
+    cumulative = ascending.softmax(-1).cumsum(-1)
+    border = cumulative.new_full((*cumulative.shape[:-1], 1), 1 - top_p)
+    return torch.searchsorted(cumulative, border, right=True).clamp_(max=ascending.shape[-1] - 1)
 
 
 def keep_min_p(logits: Tensor, min_p: float) -> Tensor:
@@ -76,13 +77,13 @@ def remove(logits: Tensor, removed: Tensor) -> Tensor:
     return torch.from_numpy(np.where(removed.numpy(), np.float32(NEVER), logits.numpy()))
 
 
-def filtered(logits: Tensor, ids: Tensor, sampling: Sampling) -> Tensor:
+def filtered(logits: Tensor, ids: Tensor | Sequence[int], sampling: Sampling) -> Tensor:
     """Logits (…, V) after every filter that `sampling` asks for; `ids` (…, T) are the prompt and the text so far.
 
     Greedy sampling has no filter but the repetition penalty.
     """
     if sampling.repetition_penalty is not None and sampling.repetition_penalty != 1:
-        logits = penalise_repetition(logits, ids, sampling.repetition_penalty)
+        logits = penalise_repetition(logits, torch.as_tensor(ids), sampling.repetition_penalty)
     if sampling.greedy:
         return logits
     if sampling.temperature != 1:
@@ -126,8 +127,7 @@ class Sampler:
         """The next token, from float32 logits (V,) on the CPU. ModelError if they are not finite."""
         if not math.isfinite(logits.numpy().max()):  # NaN comes out of max, too
             raise ModelError("the model gives logits that are not finite", hint="train it again from an earlier checkpoint")
-        penalised = self.sampling.repetition_penalty not in (None, 1)
-        logits = filtered(logits, torch.tensor(self.ids if penalised else []), self.sampling)
+        logits = filtered(logits, self.ids, self.sampling)
         if self.sampling.greedy:
             picked = int(logits.numpy().argmax())
         else:

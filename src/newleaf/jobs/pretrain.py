@@ -102,8 +102,8 @@ class Pretraining:
         try:
             loop.run()
             return self._finish(loop)
-        except Interrupted:
-            self._write("signal")
+        except Interrupted as stopped:
+            stopped.summary = self._write("signal")
             raise
         except DivergedError:
             self._write("nan")

@@ -10,7 +10,7 @@ import torch
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint import store
 from newleaf.checkpoint.state import Decision, State
-from newleaf.errors import CheckpointError, UsageError
+from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.jobs.view import View
 from newleaf.runs import Run
 from newleaf.training.clock import Budget, Stopwatch
@@ -53,6 +53,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
     if budget.seconds is not None:  # without a clock no choice depends on a measurement
         machine = replace(machine, matmul_flops_per_second=runtime.matmul_rate(seconds))
+    if planned is not None and planned.config.vocab_size != data.tokenizer.vocab_size:
+        raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
     plan = replace(plan, decisions=request.decisions)
     write_plan(run, plan, inputs)
@@ -130,6 +132,7 @@ def extend(request: Request, view: View, already: float) -> Setup:
     total = before + (request.budget.seconds or 0.0)
     state.decisions = [*(d for d in setup.state.decisions if d.step < state.step), Decision(state.step, state.step + more, restart=True)]
     state.trunk_step, state.seconds, state.train_seconds = None, before, setup.state.train_seconds
+    state.best = setup.state.best  # the model at the top stays the best so far
     budget = Budget(minutes=total / 60) if request.budget.seconds is not None else Budget(steps=state.step + more)
     longer = replace(plan, budget=budget, last_step=state.step + more)
     store.save(run.checkpoints, trunk.weights, trunk.optimizer, state)

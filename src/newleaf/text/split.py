@@ -193,7 +193,9 @@ def decide(corpus: Corpus, hashes: np.ndarray, sizes: np.ndarray, cap: int) -> d
     whole, cut = chosen(hashes, sizes)
     before = np.cumsum(np.where(whole, sizes, 0)) - sizes
     whole &= before < cap  # the last of them is the one that crosses the cap
-    return within_cap(pieces(corpus, set(hashes[whole].tolist()), set(hashes[cut].tolist()), cap), cap)
+    held_out, ends = within_cap(pieces(corpus, set(hashes[whole].tolist()), set(hashes[cut].tolist()), cap), cap)
+    alone = np.setdiff1d(np.array(ends, dtype=np.uint64), hashes)  # an end may come as a document of its own one day
+    return held_out | {name(int(key)): 0 for key in alone}
 
 
 def chosen(hashes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -252,11 +254,13 @@ def reachable(found: Iterable[Piece], cap: int) -> list[Piece]:
     return kept
 
 
-def within_cap(found: Iterable[Piece], cap: int) -> dict[str, int]:
-    """What is held out in the end. A piece that crosses the cap returns to training, unless less than half the cap would be used:
-    then its end is held out. With the hash of a document's end stands that of the end itself, should it come alone one day.
+def within_cap(found: Iterable[Piece], cap: int) -> tuple[dict[str, int], list[int]]:
+    """What is held out in the end, and the hashes of those pieces that are ends of documents.
+
+    A piece that crosses the cap returns to training, unless less than half the cap would be used: then its end is held out.
     """
-    held_out, held = {}, 0
+    held_out: dict[str, int] = {}
+    ends, held = [], 0
     for piece in found:
         end, start = piece.end, piece.start
         if held + piece.size - start > cap:
@@ -265,9 +269,9 @@ def within_cap(found: Iterable[Piece], cap: int) -> dict[str, int]:
             end = end[end_start(end, cap - held) :]
             start = piece.size - len(end)
         held_out[name(piece.key)] = start
-        held_out.setdefault(name(content_hash(end)), 0)
+        ends += [content_hash(end)] * (start > 0)
         held += piece.size - start
-    return held_out
+    return held_out, ends
 
 
 def tail_start(data: bytes) -> int:

@@ -127,6 +127,8 @@ def require_state(request: Request) -> dict[str, Any] | None:
     if begun and not (request.resume or request.extend):
         line = f"newleaf train --resume --out {run.path}"
         raise RunError(f"a run stands in {run.path}", where=str(run.path), hint=f"go on with: {line} (or choose another --out)")
+    if request.resume and not begun and not request.data and run.path.exists() and (run.data.exists() or run.manifest.exists()):
+        raise RunError(f"{run.path} was stopped before its text was read", where=str(run.path), hint="name DATA again to start it")
     if request.resume and finished and begun:
         plan, inputs = read_plan(run)
         require_same(request, plan, inputs)
