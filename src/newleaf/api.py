@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from newleaf.jobs.view import View
 from newleaf.runtime import sleep_while_waiting
-from newleaf.training.request import make_request, require_state
+from newleaf.training.request import make_request, remember, require_state
 
 if TYPE_CHECKING:
     from newleaf.jobs.loaded import Model
@@ -66,6 +66,7 @@ def train(
                 f"{run.path} 已经完成：{last:,} 步，每字节 {bpb:.4f} 比特",
             )
             return finished
+        request = remember(request)
         sleep_while_waiting()
         from newleaf.jobs.pretrain import pretrain
 

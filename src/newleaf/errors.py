@@ -17,7 +17,6 @@ one line on stderr and leaves with `exit_code`; `--json` prints its four parts. 
     └── Interrupted         exit 130 or 143, after everything was saved
 """
 
-
 from typing import Any
 
 

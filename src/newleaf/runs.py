@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from newleaf import fsio
-from newleaf.errors import LockedError, RunError
+from newleaf.errors import Interrupted, LockedError, RunError
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class Run:
         return self.path / ".owner.json"
 
     @property
+    def asked(self) -> Path:
+        """What a new run was asked for, until its plan says so."""
+        return self.path / ".asked.json"
+
+    @property
     def begun(self) -> bool:
         """Whether training can go on here: the text is prepared and the plan is written."""
         return self.plan.exists() and self.manifest.exists()
@@ -93,7 +98,7 @@ class Run:
         """Hold the run as its only writer; LockedError, naming the owner, if another process does."""
         from filelock import FileLock, Timeout
 
-        created = not self.path.exists()
+        created, stopped = not self.path.exists(), False
         fsio.make_folders(self.path)
         lock = FileLock(self.path / ".lock")
         try:
@@ -109,9 +114,12 @@ class Run:
             for folder in (self.path, self.data, self.checkpoints):
                 fsio.remove_leftovers(folder)
             yield
+        except (KeyboardInterrupt, Interrupted):
+            stopped = True
+            raise
         finally:
             fsio.remove_tree(self.owner)
-            if created and not self.plan.exists():  # it came to nothing: leave nothing
+            if created and not stopped and not self.plan.exists():  # it came to nothing: leave nothing
                 fsio.remove_tree(self.path)
             lock.release()
 
@@ -128,9 +136,9 @@ class Run:
         return "another process"
 
 
-UNFINISHED = frozenset(
-    {".lock", ".owner.json", "data", "tokenizer.json", "tokenizer_config.json"}
-)  # what a run killed before its plan leaves
+UNFINISHED = frozenset(  # what a run leaves that was killed before its plan
+    {".lock", ".owner.json", ".asked.json", "clock.jsonl", "data", "tokenizer.json", "tokenizer_config.json"}
+)
 
 
 def alive(pid: object, host: object) -> bool:

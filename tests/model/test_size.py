@@ -1,4 +1,5 @@
 import pytest
+import torch
 from model.configs import CONFIGS, MIXTURE
 
 from newleaf.model import size
@@ -43,3 +44,26 @@ def test_memory_grows_with_the_batch_by_what_its_tokens_leave_behind() -> None:
     config = CONFIGS["qwen3"]
     assert size.training_bytes(config, 100) - size.training_bytes(config, 0) == 100 * size.activation_bytes(config)
     assert size.training_bytes(config, 0) == 16 * size.parameters(config)
+
+
+@pytest.mark.parametrize("name", ["qwen3", "llama", "gpt2", "vaswani"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_the_estimate_is_what_a_forward_keeps(name: str, precision: size.Precision) -> None:
+    config = preset(name, vocab_size=256, width=128, depth=4, context=128)
+    model, kept = Decoder(config), dict[int, int]()
+    known = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ids = torch.zeros(16, 128, dtype=torch.int64)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = model.hidden(ids, precision=precision)
+    casts = 2 * size.matmul_weights(config) if precision == "bf16" else 0
+    logits = (12 if precision == "float32" else 10) * config.vocab_size
+    expected = size.activation_bytes(config, precision) - logits
+    assert hidden.shape == (16, 128, 128)
+    assert 0.85 < (sum(kept.values()) - casts) / ids.numel() / expected < 1.05

@@ -10,7 +10,7 @@ from newleaf.runtime import has_bf16
 
 Shapes = list[tuple[int, int]]
 SHAPES: Shapes = (
-    [(24, 16)] * (STACK + 2) + [(48, 48)] * 2 + [(64, 48), (48, 80), (33, 17), (17, 33), (1, 8), (8, 1)]
+    [(40, 24)] * (STACK + 2) + [(48, 48)] * 2 + [(64, 48), (48, 80), (33, 17), (17, 33), (1, 8), (8, 1)]
 )  # also more than a stack
 
 

@@ -39,6 +39,7 @@ class State:
     decisions: list[Decision] = field(default_factory=list)
     best: Best | None = None
     retry: int = 0  # how often training went back after a bad step
+    tries: int = 0  # how often of these it went back without having got any further since
     micro_batch: int = 1  # rows at once
     trunk_step: int | None = None  # where the decay began
     generation: int = 0  # of the data

@@ -7,10 +7,8 @@ interruption. The last line on stderr is then the sentence; with --json also an 
 import difflib
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
@@ -44,7 +42,6 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         sleep_while_waiting()
-        install_signals()
         refuse_later(arguments)
         if arguments[:1] in (["train"], ["plan"]):
             from newleaf.cli.words import check_settings
@@ -58,7 +55,7 @@ def run(arguments: list[str]) -> int:
     except CycloptsError as error:
         return report(usage_error(error), as_json)
     except KeyboardInterrupt:
-        return report(Interrupted("stopped before anything was to be saved", exit_code=130), as_json)
+        return report(Interrupted("stopped by Ctrl-C, and nothing was to be saved", exit_code=130), as_json)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (whoever read our output has gone; let the interpreter end in peace)
         return 1
@@ -106,14 +103,3 @@ def refuse_later(arguments: Sequence[str]) -> None:
     """Verbs that the design names and a later version brings."""
     if arguments and arguments[0] in LATER:
         raise UsageError(f"newleaf {arguments[0]} is not there yet in version {__version__}", hint="see newleaf --help for what is")
-
-
-def install_signals() -> None:
-    """Until training listens itself, TERM, HUP and USR1 end the command with a sentence instead of without one."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("stopped by a signal before training began, nothing was to be saved", exit_code=143)
-
-    for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)

@@ -1,5 +1,5 @@
-"""A prompt and a model in, a stream of text out: settings, sampler, stream, engine.
+"""A prompt and a model in, a stream of text out.
 
-settings.py says what is wanted, sampler.py picks the next token, stream.py turns the bytes of tokens into whole characters
-and finds stop strings, engine.py runs the model with its cache and puts the three together.
+settings.py says what is wanted, engine.py runs the model with its cache and puts the others together: matvec.py, the decoder for
+one token at a time; sampler.py, which picks the next token; stream.py, which turns bytes of tokens into text that may be shown.
 """

@@ -2,8 +2,8 @@
 
 A prompt is encoded as it is, nothing prepended; an empty one is end-of-text. A sample ends at end-of-text, before a stop
 string, after `max_tokens`, or when prompt and sample fill the context: nothing slides out of it. Samples of one prompt are
-written one after another from its cache, number i with the seed + i: that a sample does not depend on how many there are then
-needs no proof on any machine, and in float32 on a CPU a batch of four rows takes twice the time of one.
+written one after another from its cache, number i with the seed + i, each alone in its products: so no sample depends on how
+many there are, on any machine (matvec.py says what a batch would cost).
 """
 
 import codecs

@@ -1,10 +1,11 @@
 """One id in, the logits of the next one out: a decoder as products of matrices with one vector, for a CPU.
 
 A single token reads every weight once and does little else, so its time is that of memory, if nothing stands in the way:
-`torch.mv` reads at the full rate where `F.linear` reaches a third of it in bf16, bf16 weights are cast once, and each small
-operation that is saved is time in which weights are read: hence the buffers that are allocated once, and per token instead
-of per layer whatever all layers share. A batch would be no quicker in float32 (four rows take twice the time of one) and
-would round differently from one row, so there is none. The twin is `Decoder` with a cache, which also reads the prompts.
+`torch.mv` reads at the full rate where `F.linear` reaches half of it in bf16, bf16 weights are cast once, and each small
+operation that is saved is time in which weights are read: hence the buffers that are allocated once, and whatever all layers
+share computed once a token. There is one row and never a batch: four rows in float32 take twice the time of one and round
+differently, so a sample that must not depend on its neighbours would always cost as much as four. The twin is `Decoder` with
+a cache, which also reads the prompts.
 """
 
 import math

@@ -126,7 +126,7 @@ class Sampler:
     def pick(self, logits: Tensor) -> int:
         """The next token, from float32 logits (V,) on the CPU. ModelError if they are not finite."""
         if not math.isfinite(logits.numpy().max()):  # NaN comes out of max, too
-            raise ModelError("the model gives logits that are not finite", hint="train it again from an earlier checkpoint")
+            raise ModelError("the model gives logits that are not finite", hint="check its files with newleaf verify")
         logits = filtered(logits, self.ids, self.sampling)
         if self.sampling.greedy:
             picked = int(logits.numpy().argmax())

@@ -1,5 +1,6 @@
 """Text and a budget in, a finished run directory out."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Decision, State
 from newleaf.conversion.card import write_card
 from newleaf.conversion.huggingface import read_model, write_model
-from newleaf.errors import DivergedError, Interrupted
+from newleaf.errors import DiskFullError, DivergedError, Interrupted
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
 from newleaf.evaluation.report import write_report
@@ -99,6 +100,8 @@ class Pretraining:
             pace=pace,
         )
         self.loop = loop
+        if setup.run.read_summary().get("stopped_by"):  # of an earlier process, or of the run that is extended
+            fsio.write_json(setup.run.summary, self.summary(None))
         try:
             loop.run()
             return self._finish(loop)
@@ -109,7 +112,8 @@ class Pretraining:
             self._write("nan")
             raise
         except Exception:
-            self._write("error")
+            with suppress(DiskFullError, OSError):  # what is told is what went wrong first
+                self._write("error")
             raise
         finally:
             metrics.close()
@@ -211,9 +215,14 @@ class Pretraining:
     def _whole(self, model: Decoder) -> Evaluation:
         data = self.setup.data
         ids = data.val[: self.final_tokens]
-        result = bits.score(model, ids, self.setup.plan.context)
+        result = bits.score(model, ids, self.setup.plan.context, between=self._leave_if_asked)
         num_bytes = data.num_bytes(ids[1:])
         return Evaluation(result.loss, result.bits_per_byte(num_bytes), result.tokens, num_bytes)
+
+    def _leave_if_asked(self) -> None:
+        """Training is done and saved: a resumed run computes the final figures anew."""
+        if self.stop.exit_code is not None:
+            raise Interrupted("stopped by a signal during the final evaluation, everything is saved", exit_code=self.stop.exit_code)
 
     def _write(self, stopped_by: str) -> dict[str, Any]:
         """summary.json, report and card, as the last thing of this process."""

@@ -9,6 +9,7 @@ import torch
 
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint import store
+from newleaf.checkpoint.seal import seal_problem
 from newleaf.checkpoint.state import Decision, State
 from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.jobs.view import View
@@ -57,10 +58,11 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
         raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
     plan = replace(plan, decisions=request.decisions)
-    write_plan(run, plan, inputs)
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
     if plan.budget.seconds is not None:
         write_decisions(run, decisions)
+    write_plan(run, plan, inputs)  # last: from here on the run resumes
+    fsio.remove_tree(run.asked)
     state = State(
         micro_batch=plan.recipe.train.micro_batch or 1, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine)
     )
@@ -90,6 +92,13 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
     state = found.state if found else first_state(run, plan, machine)
     taken = [Decision(**row) for row in runs.read_lines(run.clock)]
     state.decisions = taken or state.decisions
+    lost = seal_problem(run.model) if state.best else None
+    if lost:
+        view.event(
+            f"{run.model} {lost}: the next evaluation writes it anew, not to the same bits",
+            f"{run.model} 已损坏：下次评测时重写，但不再逐位相同",
+        )
+        state.best, state.exact = None, False
     here = fingerprint(machine)
     if state.fingerprint != here:
         view.event(

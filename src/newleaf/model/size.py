@@ -4,8 +4,11 @@ Everything follows from `shapes`, the list of tensors that `Decoder` will have.
 """
 
 from math import prod
+from typing import Literal
 
 from newleaf.model.config import ModelConfig
+
+Precision = Literal["float32", "bf16"]
 
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -82,15 +85,17 @@ def parameter_bytes(config: ModelConfig) -> int:
     return 4 * parameters(config)
 
 
-def training_bytes(config: ModelConfig, batch_tokens: int) -> int:
-    """Memory at the peak of a training step: weights, gradients, two optimizer moments, and what `batch_tokens` leave behind."""
-    return 4 * parameter_bytes(config) + batch_tokens * activation_bytes(config)
+def training_bytes(config: ModelConfig, batch_tokens: int, precision: Precision = "float32") -> int:
+    """Memory at the peak of a training step: weights, gradients, two moments of an optimizer, what `batch_tokens` leave behind."""
+    return 4 * parameter_bytes(config) + batch_tokens * activation_bytes(config, precision)
 
 
-def activation_bytes(config: ModelConfig) -> int:
-    """What one token keeps from the forward for the backward, and its logits with their gradient, in float32."""
-    c = config
+def activation_bytes(config: ModelConfig, precision: Precision = "float32") -> int:
+    """What one token of a batch keeps from the forward for the backward, with its logits and their gradient."""
+    c, wide = config, 4 if precision == "float32" else 2  # bytes of a number that goes into a product
     queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
-    attention = 2 * c.width + 3 * (queries + keys) + keys + 2 * queries
-    feed_forward = 2 * c.width + (3 if c.mlp == "swiglu" else 2) * c.mlp_width
-    return 4 * (c.depth * (attention + feed_forward) + 2 * c.width + 3 * c.vocab_size)
+    stream = 2 * c.width + (queries + keys if c.qk_norm else 0)  # what the norms read, always float32
+    products = 2 * c.width + 3 * queries + 2 * keys + {"swiglu": 4, "gelu": 2, "relu": 1}[c.mlp] * c.mlp_width
+    probabilities = c.heads * min(c.context, 1024) if precision == "bf16" else 0  # the fused kernel of float32 keeps none
+    layer = 4 * stream + wide * (products + probabilities)
+    return c.depth * layer + 8 * c.width + (8 + wide) * c.vocab_size

@@ -16,7 +16,7 @@ from torch import Tensor
 from newleaf.batches.pretrain import PretrainBatches, Stream, step_seed
 from newleaf.checkpoint import store
 from newleaf.checkpoint.state import Best, Decision, State
-from newleaf.errors import DivergedError, Interrupted
+from newleaf.errors import DivergedError, Interrupted, ShardError
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
@@ -94,12 +94,9 @@ class Loop:
     device: str
     pace: Pace | None = None  # where there is a clock
     pauses: dict[str, float] = field(default_factory=lambda: {"evaluation": 0.0, "checkpoint": 0.0, "sample": 0.0})
-    _tries: int = 0
-    _saved_step: int = -1
 
     def run(self) -> None:
         """Train to the end of the budget. Interrupted after a signal, with everything saved; DivergedError after two tries."""
-        self._saved_step = self.state.step
         while not self.finished:
             try:
                 self._enter_decay()
@@ -109,6 +106,8 @@ class Loop:
                 self._go_back(str(reason))
             if self.stop.requested:
                 self._leave()
+        if self.state.best is None:  # its file was damaged after the last evaluation
+            self._evaluate()
         self.save()
 
     @property
@@ -147,7 +146,10 @@ class Loop:
 
     def _gradients(self) -> float | None:
         """Mean loss of the batch, its gradients gathered over micro-batches; None if a signal came in the middle."""
-        inputs, targets = self._batches()(self.state.step)  # (B, T)
+        try:
+            inputs, targets = self._batches()(self.state.step)  # (B, T)
+        except ShardError as damage:  # verified before step 0, so it came later: perhaps other data is sound
+            raise BadStep(damage.message) from damage
         self.model.zero_grad(set_to_none=True)
         total = 0.0
         rows = self.state.micro_batch
@@ -182,10 +184,11 @@ class Loop:
         if due["evaluation"] or self.finished:
             self._paused("evaluation", self._evaluate)
         if due["sample"]:
+            self.require_finite()  # nothing can be drawn from NaN
             self._paused("sample", lambda: self.task.on_sample(self.state, self.model))
         self.metrics.end()
         if due["checkpoint"] and not self.finished:
-            self._paused("checkpoint", self.save)
+            self._paused("checkpoint", lambda: self.save(further=True))
         self._check_clock()
 
     def _evaluate(self) -> None:
@@ -214,14 +217,19 @@ class Loop:
         if not bool(torch.stack([torch.isfinite(norm) for norm in torch._foreach_norm([t.detach() for t in tensors])]).all()):
             raise BadStep("a weight or an optimizer value is no longer finite")
 
-    def save(self, name: str | None = None) -> None:
-        """Write a checkpoint of this moment and keep only the newest ones."""
+    def save(self, name: str | None = None, further: bool = False) -> None:
+        """Write a checkpoint of this moment and keep only the newest ones. `further`: no run has been here before this one."""
         self.require_finite()
+        self.metrics.sync()  # a resume from here writes none of its lines again
         self.state.seconds = self.stopwatch()
+        self.state.tries = 0 if further else self.state.tries
         store.save(self.folder, self.model.state_dict(), self.optimizer.state(), self.state, name)
         if name is None:
-            store.prune(self.folder)
-            self._saved_step, self._tries = self.state.step, 0 if self.state.step > self._saved_step else self._tries
+            store.prune(self.folder, self._scheduled)
+
+    def _scheduled(self, step: int) -> bool:
+        """Whether a run that no signal ever stopped has a checkpoint at `step`: only there training goes back, to the same bits."""
+        return step % self.plan.every["checkpoint"] == 0 or any(d.restart and d.step == step for d in self.state.decisions)
 
     # the clock ------------------------------------------------------------------------------------------------------
 
@@ -257,13 +265,12 @@ class Loop:
     def _go_back(self, reason: str) -> None:
         """Return to the last good state, and on with other data; DivergedError when that has not helped twice."""
         failed = self.state
-        self._tries += 1
-        if self._tries > MAX_TRIES:
+        if failed.tries == MAX_TRIES:
             raise DivergedError(
                 f"at step {failed.step + 1} {reason}, again after going back {MAX_TRIES} times",
                 hint="lower --optim.lr, or look for what is odd in the text; the best model so far is kept",
             )
-        found, _ = store.latest(self.folder)
+        found, _ = store.latest(self.folder, self._scheduled)
         if found is None:
             self.model, self.optimizer = self.task.build()
             state = State(
@@ -276,11 +283,14 @@ class Loop:
         self.state = replace(
             state,
             retry=failed.retry + 1,
+            tries=failed.tries + 1,
             decisions=failed.decisions,
             seconds=self.stopwatch(),
             train_seconds=failed.train_seconds,
         )
         self.metrics.rewind(self.state.step)
+        if self.pace is not None:
+            self.pace.marks.clear()
         self.task.on_event(
             f"step {failed.step + 1}: {reason}; back to step {self.state.step} and on with other data",
             f"第 {failed.step + 1} 步出错（{reason}）；退回第 {self.state.step} 步，换一批数据继续",
@@ -289,11 +299,13 @@ class Loop:
     def _leave(self) -> None:
         """Save and raise Interrupted."""
         assert self.stop.exit_code is not None
+        saved = "everything is saved"
         try:
             self.save()
         except BadStep as reason:
+            saved = "the checkpoint before it stands"
             self.task.on_event(
                 f"not saved at step {self.state.step}, because {reason}; the checkpoint before it stands",
                 f"第 {self.state.step} 步没有保存（{reason}）；之前的检查点仍在",
             )
-        raise Interrupted(f"stopped by a signal at step {self.state.step:,}, everything is saved", exit_code=self.stop.exit_code)
+        raise Interrupted(f"stopped by a signal at step {self.state.step:,}, {saved}", exit_code=self.stop.exit_code)

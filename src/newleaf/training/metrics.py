@@ -25,10 +25,16 @@ class Metrics:
         self._row |= figures
 
     def end(self) -> None:
-        """Write the line. It need not be durable: a resume from a checkpoint writes it again."""
+        """Write the line. It need not be durable yet: before a checkpoint comes `sync`, and a resume from an older one writes it again."""
         assert self._writer is not None
         with fsio.named_errors(self._path):
             self._writer.write(json.dumps(self._row).encode() + b"\n")
+
+    def sync(self) -> None:
+        """Wait until all lines are durable."""
+        assert self._writer is not None
+        with fsio.named_errors(self._path):
+            self._writer.sync()
 
     def rewind(self, step: int) -> None:
         """Keep the lines up to `step` and go on after them."""

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from newleaf import fsio
 from newleaf.checkpoint.state import Decision
 from newleaf.errors import RunError, UsageError
-from newleaf.runs import Run
+from newleaf.runs import Run, read_json
 from newleaf.settings import from_environment, leaves, merge, read_toml
 from newleaf.text.read import default_name
 from newleaf.training.clock import Budget
@@ -127,13 +128,49 @@ def require_state(request: Request) -> dict[str, Any] | None:
     if begun and not (request.resume or request.extend):
         line = f"newleaf train --resume --out {run.path}"
         raise RunError(f"a run stands in {run.path}", where=str(run.path), hint=f"go on with: {line} (or choose another --out)")
-    if request.resume and not begun and not request.data and run.path.exists() and (run.data.exists() or run.manifest.exists()):
+    if not begun and (run.checkpoints.exists() or run.model.exists()):
+        raise RunError(f"{run.manifest} is missing", where=str(run.manifest), hint="restore data/, or choose another --out")
+    if request.resume and not begun and not request.data and run.data.exists() and not run.plan.exists() and not run.asked.exists():
         raise RunError(f"{run.path} was stopped before its text was read", where=str(run.path), hint="name DATA again to start it")
     if request.resume and finished and begun:
         plan, inputs = read_plan(run)
         require_same(request, plan, inputs)
         return run.read_summary()
     return None
+
+
+def remember(request: Request) -> Request:
+    """Write down what a new run is asked for, until its plan says it: a bare --resume after a kill means the same again."""
+    run = request.run
+    if run.plan.exists():
+        fsio.remove_tree(run.asked)
+        return request
+    if request.resume and not request.data and run.asked.exists():
+        request = recalled(request, read_json(run.asked))
+    budget = {} if request.budget is None else {name: value for name, value in vars(request.budget).items() if value is not None}
+    settings = {name: value for name, value in leaves(request.recipe) if name in request.given}
+    decisions = [[d.step, d.last, d.restart] for d in request.decisions]
+    asked = {"data": same_paths(request.data), "val": request.val and same_paths([request.val])[0], "column": request.column}
+    fsio.write_json(run.asked, asked | {"budget": budget, "seed": request.seed, "settings": settings, "decisions": decisions})
+    return request
+
+
+def recalled(request: Request, asked: Mapping[str, Any]) -> Request:
+    """The request, and what was asked for before wherever it says nothing."""
+    if "-" in asked["data"]:
+        raise RunError(f"{request.out} was stopped before stdin was read to its end", where=str(request.out), hint="pipe the text in again")
+    said_now = {name: value for name, value in leaves(request.recipe) if name in request.given}
+    return replace(
+        request,
+        data=tuple(asked["data"]),
+        val=request.val or asked["val"],
+        column=request.column or asked["column"],
+        budget=request.budget or (Budget(**asked["budget"]) if asked["budget"] else None),
+        seed=asked["seed"] if request.seed is None else request.seed,
+        recipe=merge(Recipe, asked["settings"], said_now),
+        given=request.given | frozenset(asked["settings"]),
+        decisions=request.decisions or tuple(Decision(*d) for d in asked["decisions"]),
+    )
 
 
 def same_paths(paths: Sequence[str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""A signal asks for the end; training saves and leaves. A second Ctrl-C leaves at once."""
+"""A signal asks for the end; training saves and leaves. A second Ctrl-C leaves at once.
+
+Where HUP was ignored from the start (nohup), it stays ignored: the run is meant to outlive its terminal.
+"""
 
 import os
 import signal
@@ -6,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from newleaf.errors import Interrupted
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143, "SIGUSR1": 143}  # HUP and USR1 act as TERM
 
@@ -34,10 +39,36 @@ def listening() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    numbers = [getattr(signal, name) for name in EXIT_CODES if hasattr(signal, name)]
-    before = {number: signal.signal(number, stop._handle) for number in numbers}
+    before = {number: signal.signal(number, stop._handle) for number in numbers()}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def raise_until_listening() -> None:
+    """Until training listens, TERM, HUP and USR1 end the command as Ctrl-C does: by an exception, so that it can say so."""
+    asked: list[int] = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if asked:
+            return  # it is on its way out
+        asked.append(number)
+        raise Interrupted("stopped by a signal, and nothing was to be saved", exit_code=EXIT_CODES[signal.Signals(number).name])
+
+    for number in numbers():
+        if number != signal.SIGINT:
+            signal.signal(number, leave)
+
+
+def ignore() -> None:
+    """From here on nothing stops the last few lines of the process."""
+    for number in numbers():
+        signal.signal(number, signal.SIG_IGN)
+
+
+def numbers() -> list[signal.Signals]:
+    """The signals that this system has, but for a HUP that somebody wants ignored."""
+    here = [signal.Signals[name] for name in EXIT_CODES if hasattr(signal, name)]
+    return [number for number in here if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN]
