@@ -1,13 +1,13 @@
 """What many tests share: quiet threads, and one tiny trained run."""
 
+import os
 from pathlib import Path
 
 import pytest
 from texts import text
 
-from newleaf.runtime import sleep_while_waiting
-
-sleep_while_waiting()  # tests share the machine with each other: OpenMP threads that wait must sleep, not spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the machine with each other; before torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TINY = "--steps 8 --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
 

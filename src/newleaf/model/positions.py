@@ -60,7 +60,7 @@ def rotate_slowly(x: Tensor, table: Tensor) -> Tensor:
 
 
 class Rotate(torch.autograd.Function):
-    """The backward of a turn is the turn back: three passes over the data each way, and nothing kept but the table."""
+    """The backward of a turn is the turn back: two passes over the data each way, and nothing kept but the table."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -75,5 +75,8 @@ class Rotate(torch.autograd.Function):
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x cos + (halves of x swapped) sin over the last axis; the result is contiguous."""
+    half = x.shape[-1] // 2
     out = torch.mul(x, cos, out=torch.empty(x.shape, dtype=x.dtype, device=x.device))
-    return out.addcmul_(x.roll(x.shape[-1] // 2, -1), sin)
+    out[..., :half].addcmul_(x[..., half:], sin[..., :half])
+    out[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return out

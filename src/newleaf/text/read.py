@@ -22,7 +22,6 @@ from newleaf.text.shapes import choose_column, columns, named_columns, shaped, t
 
 __all__ = ["Corpus", "default_inputs", "default_name"]
 
-HEAD_BYTES = 1 << 16  # enough to see that a large file is no text
 SAMPLE_ROWS = 100  # of a file decide which column is its text
 NAMED_ROWS = 20  # of one file, left out for one reason, are listed one by one
 NAMED_REASONS = 3  # are told where there is nothing to learn from
@@ -188,10 +187,10 @@ class Reading:
 def read_whole(path: Path) -> bytes:
     """All bytes of a file, unpacked; NotText early if its beginning shows that it is none."""
     with opened(path) as file:
-        head = file.read(HEAD_BYTES)
+        head = file.peek()
         if b"\0" in head:
             recognise(head)
-        return head + read_all(file)
+        return read_all(file)
 
 
 def said(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from newleaf.text.decode import NotText, recognise
 from newleaf.text.shapes import is_number, unfolded
@@ -72,7 +72,7 @@ def rows_of(path: Path, column: str | None) -> Iterator[Row]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[io.BufferedReader]:
     """A file to read bytes from, unpacked if its name ends in .gz."""
     if path.suffix.lower() != ".gz":
         with path.open("rb") as file:
@@ -80,7 +80,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         return
     with gzip.open(path) as packed:
         most = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
-        yield cast(BinaryIO, io.BufferedReader(Unpacking(packed, most), HEAD_BYTES))
+        yield io.BufferedReader(Unpacking(packed, most), HEAD_BYTES)
 
 
 class Unpacking(io.RawIOBase):
@@ -108,7 +108,7 @@ class Unpacking(io.RawIOBase):
         return len(data)
 
 
-def read_all(file: BinaryIO) -> bytes:
+def read_all(file: io.BufferedReader) -> bytes:
     """Everything, or NotText: what is broken gives what it has at the first attempt."""
     return file.read() + file.read()
 

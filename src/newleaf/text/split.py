@@ -58,9 +58,11 @@ class Split:
                 raise changed(document.source)
             if waiting[place]:
                 waiting[place] = False
-                head = data[: self.held_out.get(name(key), len(data))]
-                if head:
-                    yield Document(head.decode(), document.source)
+                start = self.held_out.get(name(key))
+                if start is None:
+                    yield document
+                elif start:
+                    yield Document(data[:start].decode(), document.source)
         if waiting.any():
             raise changed("the text")
 
