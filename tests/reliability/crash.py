@@ -149,32 +149,35 @@ class Model:
         return tree
 
 
-def torn(file: File, source: random.Random) -> bytes:
-    """The durable bytes and a whole number of blocks of the others; the rest is missing, or reads as zeros."""
-    if file.now == file.durable:
-        return file.now
+def unsynced_blocks(folder: Folder) -> int:
+    """The most whole blocks that a file in the tree holds beyond its durable bytes."""
+    most = 0
+    for node in folder.now.values():
+        most = max(most, unsynced_blocks(node) if isinstance(node, Folder) else (len(node.now) - len(node.durable)) // BLOCK)
+    return most
+
+
+def torn(file: File, blocks: int, zeros: bool) -> bytes:
+    """The durable bytes and so many blocks of the others; the rest is missing, or reads as zeros."""
     if not file.now.startswith(file.durable):
-        return source.choice([file.now, file.durable])
-    blocks = (len(file.now) - len(file.durable)) // BLOCK
-    kept = file.now[: len(file.durable) + BLOCK * source.randint(0, blocks)]
-    return kept if source.random() < 0.5 else kept + bytes(len(file.now) - len(kept))
+        return file.durable
+    kept = file.now[: len(file.durable) + BLOCK * blocks]
+    return kept + bytes(len(file.now) - len(kept)) if zeros else kept
 
 
 def states(model: Model, source: random.Random, draws: int) -> Iterator[tuple[str, Tree]]:
-    """The named crash states of one moment: everything kept, dropped, names before data, and `draws` times torn and mixed."""
+    """The named crash states of one moment: all kept, all dropped, names before data, torn at each block, and `draws` mixtures."""
     yield "kept", model.crashed(lambda folder: folder.now, lambda file: file.now)
     yield "dropped", model.crashed(lambda folder: folder.durable, lambda file: file.durable)
-    yield "renamed, empty", model.crashed(lambda folder: folder.now, lambda file: file.durable)
-    yield "renamed, zeros", model.crashed(
-        lambda folder: folder.now, lambda file: file.durable + bytes(max(0, len(file.now) - len(file.durable)))
-    )
+    for blocks in range(unsynced_blocks(model.top) + 1):  # with 0, names come before data
+        for zeros in (False, True):
+            yield f"torn after {blocks} blocks", model.crashed(lambda folder: folder.now, lambda file, b=blocks, z=zeros: torn(file, b, z))
     for _ in range(draws):
-        yield "torn", model.crashed(lambda folder: folder.now, lambda file: torn(file, source))
         yield (
             "mixed",
             model.crashed(
                 lambda folder: folder.now if source.random() < 0.5 else folder.durable,
-                lambda file: source.choice([file.now, file.durable, torn(file, source)]),
+                lambda file: source.choice([file.now, file.durable, torn(file, source.randrange(9), source.random() < 0.5)]),
             ),
         )
 

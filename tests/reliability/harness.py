@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -272,3 +273,48 @@ def session_of(pid: int) -> int | None:
 def number_of(name: str) -> int:
     """SIGTERM -> 15"""
     return int(getattr(signal, name))
+
+
+@dataclass
+class Laboratory:
+    """A text, both kinds of trials, and the runs that were never stopped, each made once."""
+
+    folder: Path
+    text: Path
+    server: Server
+    processes: Processes
+    _unbroken: dict[tuple[str, ...], Figures] = field(default_factory=dict)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def new_run(self) -> Path:
+        """A place for a run."""
+        return self.folder / f"run-{next(self._numbers)}"
+
+    def words(self, out: Path, resume: bool = False, **settings: Any) -> list[str]:
+        return train_words(self.text, out, resume, **settings)
+
+    def unbroken(self, log: Path | None = None, **settings: Any) -> Figures:
+        """Of the run with these settings that nothing ever stopped."""
+        key = tuple(self.words(Path("run"), **settings))
+        if key not in self._unbroken or log:
+            out = self.new_run()
+            self.server.run(self.words(out, **settings), log=log).require(0)
+            self._unbroken[key] = figures(out)
+        return self._unbroken[key]
+
+    def require_same_end(self, out: Path, **settings: Any) -> Ended:
+        """Resume a run to its end; AssertionError if it is not what it would have been without a stop."""
+        ended = self.server.run(self.words(out, resume=True, **settings)).require(0)
+        assert figures(out) == self.unbroken(**settings)
+        require_no_leftovers(out)
+        return ended
+
+
+@contextmanager
+def laboratory(folder: Path) -> Iterator[Laboratory]:
+    """Everything that the tests of one process share."""
+    server = Server(folder)
+    try:
+        yield Laboratory(folder, write_text(folder / "text.txt"), server, Processes(folder))
+    finally:
+        server.close()

@@ -25,7 +25,7 @@ LEAST_STATES = 500  # different ones, over all rows
 
 
 def tensors(value: float) -> dict[str, torch.Tensor]:
-    return {"model.embed": torch.full((50, 60), value), "model.norm": torch.full((7,), value), "lm_head": torch.arange(3000.0) + value}
+    return {"model.embed": torch.full((160, 64), value), "model.norm": torch.full((7,), value), "lm_head": torch.arange(6000.0) + value}
 
 
 def save(folder: Path, step: int, value: float, name: str | None = None) -> None:
@@ -73,12 +73,15 @@ def nothing(folder: Path) -> None:
     """An empty folder."""
 
 
+def two_saves(folder: Path) -> None:
+    save(folder, 10, 1.0)
+    save(folder, 20, 2.0)
+
+
 ROWS = {
     "first": Row(nothing, lambda folder: save(folder, 10, 1.0), saved_value),
     "second": Row(lambda folder: save(folder, 10, 1.0), lambda folder: save(folder, 20, 2.0), saved_value),
-    "third, the oldest is removed": Row(
-        lambda folder: (save(folder, 10, 1.0), save(folder, 20, 2.0))[-1], lambda folder: save(folder, 30, 3.0), saved_value
-    ),
+    "third, the oldest is removed": Row(two_saves, lambda folder: save(folder, 30, 3.0), saved_value),
     "the same step again": Row(lambda folder: save(folder, 10, 1.0), lambda folder: save(folder, 10, 2.0), saved_value),
     "the trunk again": Row(
         lambda folder: save(folder, 10, 1.0, store.TRUNK), lambda folder: save(folder, 20, 2.0, store.TRUNK), saved_value
@@ -133,7 +136,7 @@ def crash_everywhere(tmp_path: Path, row: Row, draws: int, again: int, seed: int
             model.apply(disk.log[moment - 1])
         for name, tree in states(model, source, draws):
             key = tuple(sorted(tree.items(), key=lambda item: item[0]))
-            if key in seen:
+            if key in seen and moment < len(disk.log):
                 continue
             seen.add(key)
             found = recovered(tree, scratch, row.read)
@@ -160,7 +163,7 @@ def crash_while_recovering(
             assert recovered(second, scratch, row.read) in allowed, f"{name} while recovering from {where}"
 
 
-@pytest.mark.parametrize("draws", [6, pytest.param(60, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("draws", [1, pytest.param(40, marks=pytest.mark.campaign)])
 def test_every_crash_state_of_a_write_recovers_to_the_old_or_the_new_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draws: int
 ) -> None:

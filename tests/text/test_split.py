@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from text.samples import ENGLISH, SIMPLIFIED, awkward, lines, write
 
 from newleaf.errors import TextError
+from newleaf.text.cut import tail_start
 from newleaf.text.read import Corpus
-from newleaf.text.split import Split, chosen, survey, tail_start
+from newleaf.text.split import Split, chosen, survey
 
 CAP = 256_000
 WORDS = ["新叶", "is", "a", "leaf", "。", "\n", "\n\n", " ", "👩‍👩‍👧‍👦", "é", "\t", "春眠不觉晓，处处闻啼鸟。\n", "x" * 90]

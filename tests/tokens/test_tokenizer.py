@@ -89,7 +89,7 @@ def test_the_same_text_gives_the_same_vocabulary_on_any_number_of_threads() -> N
         "print(json.dumps(Tokenizer.train([source()], 600).as_json()))"
     )
     seen = set()
-    for threads in ("1", "2", "5"):
+    for threads in ("1", "5"):
         environment = os.environ | {"RAYON_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert done.stderr == ""
@@ -238,7 +238,9 @@ def test_a_tokenizer_json_that_was_cut_is_named(small: Path, tmp_path: Path, see
         Tokenizer.load(tmp_path)
 
 
-@pytest.mark.parametrize("change", ["dropout", "merge twice", "unknown part", "normalizer", "order", "no end", "list", "deep", "not text"])
+@pytest.mark.parametrize(
+    "change", ["dropout", "merge twice", "unknown part", "normalizer", "order", "no end", "number", "list", "deep", "not text"]
+)
 def test_a_tokenizer_json_of_another_make_is_refused(small: Path, tmp_path: Path, change: str) -> None:
     document = json.loads(small.read_bytes())
     model = document["model"]
@@ -255,6 +257,8 @@ def test_a_tokenizer_json_of_another_make_is_refused(small: Path, tmp_path: Path
             model["merges"].reverse()
         case "no end":
             document["added_tokens"] = document["added_tokens"][1:]
+        case "number":
+            document["added_tokens"][0]["content"] = 5
         case "list":
             document = [document]
     data = {"deep": b"[" * 100_000, "not text": b"\xff\x00"}.get(change) or json.dumps(document).encode()

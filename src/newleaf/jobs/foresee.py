@@ -34,7 +34,7 @@ def foresee_run(request: Request, write: bool) -> dict[str, Any]:
 def make(request: Request) -> Plan:
     """Survey the text, sample the tokenizer, measure the machine if the budget is in minutes, and plan."""
     recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
-    corpus, val = corpora(request.inputs)
+    corpus, val = corpora(request.inputs, request.run)
     split = survey(corpus, val, held_out_bytes(budget))
     texts = sample(split.train_documents(corpus), split.train_bytes, sample_bytes(budget))
     tokenizer = Tokenizer.train(texts, recipe.data.vocab_size or planned_vocab_size(split.train_bytes))

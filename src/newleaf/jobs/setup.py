@@ -46,7 +46,7 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     recipe = planned.recipe if planned else request.recipe
     budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
     seed = planned.seed if planned else request.seed or 0
-    corpus, val = corpora(inputs)
+    corpus, val = corpora(inputs, run)
     prepare(run, corpus, val, budget, recipe.data.vocab_size, recipe.train.threads or runtime.available_cores(), view.event)
     data = open_data(run, verify=False)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
@@ -159,7 +159,7 @@ def with_more(run: Run, request: Request, setup: Setup, view: View) -> Data:
     """The run's text and the DATA of --extend behind it; text that an interrupted --extend has added already is not added twice."""
     added, names = setup.data.manifest.get("added", []), list(request.data)
     if len(added) <= setup.state.generation or added[-1]["data"] != names:
-        corpus, _ = corpora({"data": names, "val": None, "column": request.column})
+        corpus, _ = corpora({"data": names, "val": None, "column": request.column}, run)
         add_text(run, corpus, setup.data, {"data": names, "column": request.column}, setup.machine.threads, view.event)
     return open_data(run, verify=False)
 

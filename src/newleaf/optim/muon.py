@@ -4,8 +4,8 @@ The running mean of a matrix's gradients, U S V' in singular values, is replaced
 as far as every other, where the raw gradient moves few of them far. Five Newton-Schulz steps do it with matrix products alone
 (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; coefficients from there).
 
-The products are as much work as the model's own at about 700 tokens a step, so they are done for a few equal shapes at a time:
-torch.optim.Muon's numbers to the bit (in bf16, where oneDNN multiplies), in half the time and less.
+At about 700 tokens a step these products are as much work as the model's own, so they are done for a few matrices of equal
+shape at a time: torch.optim.Muon's numbers (but for the order of sums in bf16) in about half its time on a CPU.
 """
 
 import math
@@ -75,8 +75,14 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
     X -> a X + (b G + c G²) X with G = X X', five times; where X' X is smaller, the same from the right.
     """
-    count, rows, columns = matrices.shape
+    short, long = sorted(matrices.shape[1:])
     x = matrices.div_(torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_(min=EPS))
+    return iterate_on_gram(x) if long >= 2 * short and x.dtype == torch.float32 else iterate(x)
+
+
+def iterate(x: Tensor) -> Tensor:
+    """The five steps as they stand, in buffers that are used again. `x` is overwritten."""
+    count, rows, columns = x.shape
     spare = torch.empty_like(x)
     gram, polynomial = x.new_empty(2, count, min(rows, columns), min(rows, columns))
     for _ in range(NEWTON_SCHULZ_STEPS):
@@ -87,6 +93,29 @@ def orthogonalize(matrices: Tensor) -> Tensor:
         torch.baddbmm(x, left, right, beta=A, out=spare)
         x, spare = spare, x
     return x
+
+
+def iterate_on_gram(x: Tensor) -> Tensor:
+    """The same for long matrices in two thirds of the time: all products but the first and the last are of the short side alone.
+
+    With Q = a + b G + c G², a step is X -> Q X and G -> Q G Q, so five of them are Q5 Q4 Q3 Q2 Q1 X. In G the singular values
+    are squared: float32 has the digits for that (entries up to 1 are 1e-4 off at most, measured), bf16 has not.
+    """
+    wide = x.shape[1] <= x.shape[2]
+    gram = x @ x.mT if wide else x.mT @ x
+    product = q = step_matrix(gram)
+    for _ in range(NEWTON_SCHULZ_STEPS - 1):
+        gram = q @ gram @ q
+        q = step_matrix(gram)
+        product = q @ product
+    return product @ x if wide else x @ product
+
+
+def step_matrix(gram: Tensor) -> Tensor:
+    """a + b G + c G² for a stack of G."""
+    q = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+    q.diagonal(dim1=1, dim2=2).add_(A)
+    return q
 
 
 def orthogonalize_slowly(matrix: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 files.py    names on the command line -> paths, always in the same order
 decode.py   bytes -> text, in the encoding that they are most likely in
-rows.py     JSON lines, JSON, CSV and TSV -> rows
+lines.py    a file, packed or not -> lines
+rows.py     JSON lines and JSON -> rows; with tables.py CSV and TSV
 shapes.py   a row -> text
 read.py     Corpus: all of the above as a stream of documents, and what was left out
 scripts.py  which scripts a text is written in
-split.py    what is trained on and what is held out
+split.py    what is trained on and what is held out; with cut.py where a document is divided
 """

@@ -2,8 +2,8 @@
 
 UTF-8 proves itself: bytes of another encoding hardly ever happen to be valid. GB18030 and Big5 do not: most bytes of the one are
 valid in the other, and give rare characters there. So both are tried, and the characters that come out decide: everyday ones speak
-for an encoding, rare ones and symbols against it. On novels, poems, reviews and encyclopedia articles cut into pieces of ten
-characters, 2 of 20,000 pieces were taken for the wrong one of the two, and none longer than that.
+for an encoding, rare ones and symbols against it. Of 43,000 pieces of 10 to 16 characters from novels, poems, reviews and articles,
+3 were taken for the wrong one of the two.
 
 A file cut off within a character, or with a few damaged bytes, is still the person's text: it is read, with U+FFFD for what is
 damaged, and `repair` says so.

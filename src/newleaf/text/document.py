@@ -26,3 +26,4 @@ class Repaired:
 
     source: str
     repair: str
+    count: int = 1  # as in Skipped

@@ -8,16 +8,17 @@ that share a reason the first few.
 import itertools
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from newleaf.errors import TextError
 from newleaf.text.decode import NotText, line_feeds, recognise
 from newleaf.text.document import Document, Repaired, Skipped
 from newleaf.text.files import STDIN, default_inputs, default_name, find, identities, reason, shown
-from newleaf.text.rows import Broken, Row, kind_of, opened, read_all, rows_of
+from newleaf.text.lines import Broken, Row, opened, read_all
+from newleaf.text.rows import kind_of, rows_of
 from newleaf.text.shapes import choose_column, columns, named_columns, shaped, text_of
 
 __all__ = ["Corpus", "default_inputs", "default_name"]
@@ -25,6 +26,8 @@ __all__ = ["Corpus", "default_inputs", "default_name"]
 SAMPLE_ROWS = 100  # of a file decide which column is its text
 NAMED_ROWS = 20  # of one file, left out for one reason, are listed one by one
 NAMED_REASONS = 3  # are told where there is nothing to learn from
+
+Note = TypeVar("Note")
 
 
 class Corpus:
@@ -48,7 +51,10 @@ class Corpus:
             if given == STDIN and stdin is None:
                 raise TextError('"-" stands for stdin, but nothing was piped in', where=STDIN)
             if given != STDIN and next(find(given, self.excluded), None) is None:
-                raise TextError(f"{shown(given)} holds no files to read", where=shown(given), expected="at least one file of text")
+                hint = "what --val or --out names is not read here" if self.excluded else None
+                raise TextError(
+                    f"{shown(given)} holds no files to read", where=shown(given), expected="at least one file of text", hint=hint
+                )
 
     def __iter__(self) -> Iterator[Document]:
         reading, num_documents = Reading(self.column), 0
@@ -78,6 +84,27 @@ def listed(skipped: Sequence[Skipped]) -> str:
     more = sum(each.count for each in skipped) - NAMED_REASONS
     reasons = [f"{each.source}: {each.reason}" for each in skipped[:NAMED_REASONS]] + [f"and {more:,} more"] * (more > 0)
     return f" ({'; '.join(reasons)})" if skipped else ""
+
+
+class Notes(Generic[Note]):
+    """What there is to say about the rows of one file: of those that say the same, the first few one by one, the others counted."""
+
+    def __init__(self, name: str, note: Callable[[str, str, int], Note]) -> None:
+        self.name, self.note = name, note
+        self.first: list[Note] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, number: int, words: str) -> None:
+        """A note on a row; no words, no note."""
+        if words:
+            self.counts[words] += 1
+            if self.counts[words] <= NAMED_ROWS:
+                self.first.append(self.note(f"{self.name}:{number}", words, 1))
+
+    def listed(self) -> list[Note]:
+        """All notes."""
+        more = ((words, count - NAMED_ROWS) for words, count in self.counts.items() if count > NAMED_ROWS)
+        return self.first + [self.note(f"{self.name}: more rows", words, count) for words, count in more]
 
 
 class Reading:
@@ -119,23 +146,20 @@ class Reading:
         rows = rows_of(path, self.column)
         sample = list(itertools.islice(rows, SAMPLE_ROWS))
         column = self.choose([row.value for row in sample if isinstance(row.value, dict)])
-        left_out: Counter[str] = Counter()
-        num_read = 0
-        for row in itertools.chain(sample, rows):
-            text = self.text(row, column)
-            if isinstance(text, str):
-                if row.repair:
-                    self.repaired.append(Repaired(f"{name}:{row.number}", row.repair))
+        skipped, repaired, num_read = Notes(name, Skipped), Notes(name, Repaired), 0
+        try:
+            for row in itertools.chain(sample, rows):
+                text = self.text(row, column)
+                if isinstance(text, Broken):
+                    skipped.add(row.number, text.reason)
+                    continue
+                repaired.add(row.number, row.repair)
                 num_read += 1
                 yield Document(text, f"{name}:{row.number}")
-            elif text.reason:  # there is none for an empty line
-                left_out[text.reason] += 1
-                if left_out[text.reason] <= NAMED_ROWS:
-                    self.skipped.append(Skipped(f"{name}:{row.number}", text.reason))
-        for why, count in left_out.items():
-            if count > NAMED_ROWS:
-                self.skipped.append(Skipped(f"{name}: more rows", why, count - NAMED_ROWS))
-        if not num_read and not left_out:
+        finally:
+            self.skipped += skipped.listed()
+            self.repaired += repaired.listed()
+        if not num_read and not skipped.listed():
             raise NotText("empty")
 
     def choose(self, sample: Sequence[dict[str, Any]]) -> str | None:

@@ -6,8 +6,8 @@ only that. All of this stays below a cap, filled in the order of the hashes. A c
 are held out, and leave the training part where they stand in it.
 
 Nothing depends on names, on order or on the machine: a hash of the text decides. The decision is a list of documents (their hashes)
-with the byte from which each is held out, so that the same text can be divided again, in this run or a later one. While it is made,
-16 bytes a document are in memory, afterwards 8.
+with the byte from which each is held out, so that the same text can be divided again, in this run or a later one. Of each document
+16 bytes are in memory meanwhile (some 40 for the moment in which they are sorted), and 8 afterwards.
 """
 
 from array import array
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from newleaf.errors import TextError
+from newleaf.text.cut import end_start, tail_start
 from newleaf.text.document import Document, Repaired, Skipped
 from newleaf.text.read import Corpus
 from newleaf.text.scripts import ScriptCounter
@@ -58,7 +59,7 @@ class Split:
                 raise changed(document.source)
             if waiting[place]:
                 waiting[place] = False
-                start = self.held_out.get(name(key))
+                start = self.held_out.get(hexadecimal(key))
                 if start is None:
                     yield document
                 elif start:
@@ -74,7 +75,7 @@ class Split:
         waiting = dict(self.held_out)
         for document in corpus:
             data = document.text.encode()
-            start = waiting.pop(name(content_hash(data)), len(data))
+            start = waiting.pop(hexadecimal(content_hash(data)), len(data))
             if start < len(data):
                 yield Document(data[start:].decode(), document.source)
 
@@ -94,7 +95,7 @@ class Split:
             "num_skipped": reasons.total(),
             "skipped_counts": dict(reasons.most_common()),
             "skipped": [{"source": each.source, "reason": each.reason, "count": each.count} for each in self.skipped[:MOST_NAMES]],
-            "repaired": [{"source": each.source, "repair": each.repair} for each in self.repaired[:MOST_NAMES]],
+            "repaired": [{"source": each.source, "repair": each.repair, "count": each.count} for each in self.repaired[:MOST_NAMES]],
             "held_out": self.held_out,
         }
 
@@ -109,7 +110,7 @@ def content_hash(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
-def name(key: int) -> str:
+def hexadecimal(key: int) -> str:
     """A hash as it is written."""
     return f"{key:016x}"
 
@@ -128,7 +129,7 @@ def survey(
     skipped, repaired = list(corpus.skipped), list(corpus.repaired)
     if val is not None:
         val_read = fingerprints(val)
-        held_out, val_bytes = {name(int(key)): 0 for key in val_read.hashes}, val_read.bytes_all
+        held_out, val_bytes = {hexadecimal(int(key)): 0 for key in val_read.hashes}, val_read.bytes_all
         skipped, repaired = skipped + val.skipped, repaired + val.repaired
     elif known_held_out is not None:
         held_out, val_bytes = dict(known_held_out), 0
@@ -155,7 +156,7 @@ def survey(
 def require_bytes(found: int, needed: int, where: str) -> None:
     """TextError if there is too little text."""
     if found < needed:
-        raise TextError(f"there are {found:,} bytes of text to learn from{where}", expected=f"at least {MIN_BYTES:,}", hint="add more text")
+        raise TextError(f"there are {found:,} bytes of text to learn from{where}", expected=f"at least {needed:,}", hint="add more text")
 
 
 class Fingerprints(NamedTuple):
@@ -197,7 +198,7 @@ def decide(corpus: Corpus, hashes: np.ndarray, sizes: np.ndarray, cap: int) -> d
     whole &= before < cap  # the last of them is the one that crosses the cap
     held_out, ends = within_cap(pieces(corpus, set(hashes[whole].tolist()), set(hashes[cut].tolist()), cap), cap)
     alone = np.setdiff1d(np.array(ends, dtype=np.uint64), hashes)  # an end may come as a document of its own one day
-    return held_out | {name(int(key)): 0 for key in alone}
+    return held_out | {hexadecimal(int(key)): 0 for key in alone}
 
 
 def chosen(hashes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -270,40 +271,7 @@ def within_cap(found: Iterable[Piece], cap: int) -> tuple[dict[str, int], list[i
                 break
             end = end[end_start(end, cap - held) :]
             start = piece.size - len(end)
-        held_out[name(piece.key)] = start
+        held_out[hexadecimal(piece.key)] = start
         ends += [content_hash(end)] * (start > 0)
         held += piece.size - start
     return held_out, ends
-
-
-def tail_start(data: bytes) -> int:
-    """Where the last tenth of a text begins: at the first line from there on that leaves text behind it, else at the last line within
-    the last fifth, else between two characters. A text too short to be divided has no tail: its length.
-
-    >>> tail_start(b"a line\\n" * 10), tail_start("新叶".encode() * 10), tail_start(b"ab")
-    (63, 54, 2)
-    """
-    size = len(data)
-    tenth, fifth = -(-size * 9 // 10), -(-size * 4 // 5)
-    start = data.find(b"\n", tenth - 1) + 1
-    if start and data[start:].strip():
-        return start
-    start = data.rfind(b"\n", fifth - 1, tenth - 1) + 1
-    if start:
-        return start
-    after, before = character_start(data, tenth, 1), character_start(data, tenth - 1, -1)
-    return after if after < size else before if before >= fifth else size
-
-
-def end_start(end: bytes, room: int) -> int:
-    """Where at most `room` bytes are left: at a line that leaves at least half of them, else between two characters."""
-    earliest = len(end) - room
-    start = end.find(b"\n", max(0, earliest - 1), earliest + room // 2) + 1
-    return start if start >= earliest and start else character_start(end, earliest, 1)
-
-
-def character_start(data: bytes, place: int, step: int) -> int:
-    """The nearest place from here on, forwards or backwards, where a character begins or the text ends."""
-    while 0 <= place < len(data) and data[place] & 0xC0 == 0x80:
-        place += step
-    return place

@@ -4,7 +4,7 @@
 is letters with at most one other sign before them, one digit, a run of other signs, or white space. Two engines read it,
 Oniguruma (in `tokenizers`) and fancy-regex (in `tiktoken`), so it spells out what they could understand differently: no
 flags for case, and white space as a list. What needs no look-ahead stands in one group, which fancy-regex then runs as one
-automaton: 1.3 to 2 times the speed (lab/bench/tokens.py).
+automaton: English and code are encoded a fifth faster (`split_ratio` in lab/bench/tokens.py).
 
 The rest of this file is about size. Text is encoded in pieces of bounded length, several at once; and fancy-regex gives up
 on a million blanks in a row, with an exception that `except Exception` does not catch, so these are set apart.

@@ -103,7 +103,7 @@ class Tokenizer:
             known = END_OF_TEXT in tokenizer.special_tokens and document == tokenizer.as_json()
         except OSError as error:
             raise ModelError(f"{path} cannot be read: {error.strerror}", where=str(path), expected="the tokenizer of a model") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(f"{path} is damaged", where=str(path), expected="a tokenizer.json that newleaf wrote") from error
         if not known:
             raise ModelError(f"{path} is damaged or of another make", where=str(path), expected="a tokenizer.json that newleaf wrote")

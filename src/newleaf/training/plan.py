@@ -262,8 +262,8 @@ def plan_optim(config: ModelConfig, last_step: int, reasons: dict[str, Reason]) 
     return {
         "optim.kind": "muon",
         "optim.lr": 0.006,
-        "optim.embedding_lr": 0.01,
-        "optim.head_lr": 0.003,
+        "optim.embedding_lr": 0.03,
+        "optim.head_lr": 0.01,
         "optim.norm_lr": 0.003,
         "optim.weight_decay": 0.1,
         "optim.decay_fraction": 0.4,

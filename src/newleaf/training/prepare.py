@@ -47,10 +47,10 @@ class Data:
         return self.tokenizer.decode_bytes(row[self.byte_lengths[row] > 0].tolist())
 
 
-def corpora(inputs: dict[str, Any]) -> tuple[Corpus, Corpus | None]:
-    """The text to learn from, and the --val file if one was named."""
+def corpora(inputs: dict[str, Any], run: Run) -> tuple[Corpus, Corpus | None]:
+    """The text to learn from, and the --val file if one was named. The run's own files are not text, wherever it lies."""
     names, val = inputs["data"] or default_inputs(), inputs["val"]
-    corpus = Corpus(names, column=inputs["column"], stdin=stdin_for(names), exclude=[Path(val)] if val else [])
+    corpus = Corpus(names, column=inputs["column"], stdin=stdin_for(names), exclude=[run.path, *([Path(val)] if val else [])])
     return corpus, Corpus([val], column=inputs["column"]) if val else None
 
 

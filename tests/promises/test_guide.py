@@ -1,0 +1,115 @@
+"""The guide can be followed: the commands of chapter 1 run in their order and print what the chapter shows, in both languages.
+
+The examples of chapter 2 and of the decisions are doctests, which pytest collects by itself.
+"""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pages import READMES, ROOT, blocks, headings, named, tree
+
+ENGLISH, CHINESE = (ROOT / "docs/guide" / language for language in ("en", "zh"))
+CHAPTERS = [path.name for path in sorted(ENGLISH.glob("*.md"))]
+FIRST = ENGLISH / "01-from-text-to-sample.md"
+ON_THE_MACHINE = ("newleaf train", "newleaf plan", "newleaf evaluate", "newleaf generate", "import newleaf", "metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a person who typed the chapter's commands has before them."""
+
+    folder: Path
+    printed: list[str]  # stdout and stderr of each block
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    """The blocks in one shell, which stops at the first command that fails."""
+    if os.name != "posix":
+        pytest.skip("the chapter is written for a POSIX shell")
+    folder, bin_folder = tmp_path_factory.mktemp("chapter"), tmp_path_factory.mktemp("bin")
+    for name, arguments in {"python": "", "newleaf": "-m newleaf"}.items():
+        program = bin_folder / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n', "utf-8")
+        program.chmod(0o755)
+    script = "\n".join(f"echo '===='\n{block}" for block in blocks(FIRST, "sh"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEWLEAF_")}
+    environment |= {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "NEWLEAF_TRAIN_THREADS": "1", "NEWLEAF_LANG": "en"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return Followed(folder, done.stdout.split("====\n")[1:])
+
+
+def shown() -> list[tuple[str, str]]:
+    """(block of commands, what the chapter shows below it) where it shows something."""
+    return re.findall(r"^```sh\n((?:(?!^```).*\n)*)```\n\n```text\n((?:(?!^```).*\n)*)```$", FIRST.read_text("utf-8"), re.M)
+
+
+def test_every_command_of_chapter_1_runs(followed: Followed) -> None:
+    assert len(followed.printed) == len(blocks(FIRST, "sh"))
+    assert "is finished" in "".join(followed.printed)
+
+
+def test_what_does_not_depend_on_the_machine_is_printed_as_the_chapter_shows_it(followed: Followed) -> None:
+    printed = dict(zip(blocks(FIRST, "sh"), followed.printed, strict=True))
+    exact = [(block, text) for block, text in shown() if not any(part in block for part in ON_THE_MACHINE)]
+    assert len(exact) >= 4
+    for block, text in exact:
+        lines = [" ".join(line.split()) for line in text.splitlines() if line != "…"]
+        there = [" ".join(line.split()) for line in printed[block].splitlines()]
+        assert [line for line in lines if line not in there] == []
+
+
+def test_the_first_loss_is_that_of_guessing_blindly(followed: Followed) -> None:
+    first = json.loads((followed.folder / "runs/leaves/metrics.jsonl").read_text("utf-8").splitlines()[0])
+    assert first["loss"] == pytest.approx(math.log(512), rel=0.01)
+
+
+def test_the_model_of_the_chapter_beats_every_baseline(followed: Followed) -> None:
+    summary = json.loads((followed.folder / "runs/leaves/summary.json").read_text("utf-8"))
+    assert summary["val_bpb"] < min(summary["baselines"].values())
+
+
+def test_the_text_of_the_chapter_has_the_bytes_and_the_choices_that_it_says(followed: Followed) -> None:
+    lines = (followed.folder / "leaves.txt").read_bytes().splitlines(keepends=True)
+    assert (len(lines), sum(map(len, lines)), len(set(lines)) <= 256) == (1000, 62080, True)
+    assert f"{math.log2(256) / 62.08:.3f} bits per byte" in FIRST.read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", READMES, ids=named)
+def test_a_run_directory_holds_what_the_readme_says(page: Path, followed: Followed) -> None:
+    there = {path.name for path in (followed.folder / "runs/leaves").iterdir() if not path.name.startswith(".")}
+    assert set(tree(page, "runs/poems/")) - {"clock.jsonl"} == there  # the clock decides only where the budget is in minutes
+
+
+def test_every_chapter_is_there_in_both_languages() -> None:
+    assert [path.name for path in sorted(CHINESE.glob("*.md"))] == CHAPTERS
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_has_the_same_headings_and_the_same_code_in_both_languages(chapter: str) -> None:
+    english, chinese = ENGLISH / chapter, CHINESE / chapter
+    assert headings(english) == headings(chinese)
+    for kind in ("sh", "text", "python"):
+        assert [without_comments(block) for block in blocks(english, kind)] == [without_comments(block) for block in blocks(chinese, kind)]
+
+
+def without_comments(block: str) -> str:
+    """Code as it runs: each language comments in its own words."""
+    return re.sub(r"  # .*", "", block)

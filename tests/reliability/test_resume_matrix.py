@@ -1,0 +1,61 @@
+"""A run that was stopped and resumed is the run that was never stopped, bit for bit, in every cell of the matrix."""
+
+import pytest
+
+from reliability.harness import CHECKPOINT_EVERY, EVALUATE_EVERY, ROWS, Laboratory, require_intact
+
+STEPS_AN_EPOCH = 20  # about: the tiny text has some 5,000 tokens
+STOPS = {
+    "first step": {"moment": "step", "at": 1},
+    "mid-epoch": {"moment": "step", "at": STEPS_AN_EPOCH // 2 + 1},
+    "evaluation step": {"moment": "evaluation", "at": 2},
+}
+MORE_STOPS = STOPS | {
+    "before the first step": {"moment": "planning", "at": 1},
+    "epoch edge": {"moment": "step", "at": STEPS_AN_EPOCH},
+    "checkpoint step": {"moment": "saving", "at": 2},
+    "trunk": {"moment": "step", "at": 15},
+    "last step": {"moment": "step", "at": 24},
+}
+
+
+def stop_and_resume(lab: Laboratory, precision: str, accumulation: int, dropout: float, stop: str) -> None:
+    settings = {"train__precision": precision, "train__micro_batch": ROWS // accumulation, "train__dropout": dropout}
+    out, fault = lab.new_run(), MORE_STOPS[stop] | {"do": {"signals": ["SIGTERM"]}}
+    ended = lab.server.run(lab.words(out, **settings), fault=fault).require(143)
+    step = require_intact(out)
+    assert stop == "before the first step" or f"at step {step}," in ended.sentence, ended.stderr
+    lab.require_same_end(out, **settings)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize("accumulation", [1, 4])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_stopped_run_resumes_to_the_same_bits(lab: Laboratory, precision: str, accumulation: int, stop: str) -> None:
+    stop_and_resume(lab, precision, accumulation, 0.0, stop)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("stop", MORE_STOPS)
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("accumulation", [1, 4])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_stopped_run_resumes_to_the_same_bits_wherever(
+    lab: Laboratory, precision: str, accumulation: int, dropout: float, stop: str
+) -> None:
+    stop_and_resume(lab, precision, accumulation, dropout, stop)
+
+
+def test_a_run_that_is_stopped_again_and_again_resumes_to_the_same_bits(lab: Laboratory) -> None:
+    out = lab.new_run()
+    for count in range(5):
+        fault = {"moment": "step", "at": CHECKPOINT_EVERY - 1, "do": {"signals": ["SIGTERM"]}}
+        lab.server.run(lab.words(out, resume=True), fault=fault).require(143)
+        assert require_intact(out) == (count + 1) * (CHECKPOINT_EVERY - 1)
+    lab.require_same_end(out)
+
+
+def test_the_matrix_stops_where_it_says(lab: Laboratory) -> None:
+    assert MORE_STOPS["evaluation step"]["at"] * EVALUATE_EVERY < 24
+    lines = lab.unbroken().lines
+    assert [line["step"] for line in lines if "val_bpb" in line] == [6, 12, 18, 24]
