@@ -12,11 +12,12 @@ demo: $(STAMP)  ## train on the Python standard library's source, then let the m
 test: $(STAMP)  ## everything that a change must pass
 	$(BIN)/python -m pytest -n 2
 
-check: $(STAMP)  ## format, lint, types, tests: the same for a person and for CI
+check: style test  ## format, lint, types, tests: the same for a person and for CI
+
+style: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) test
 
 campaign: $(STAMP)  ## the slow reliability campaigns, in full
 	$(BIN)/python -m pytest -m campaign -s
@@ -26,4 +27,4 @@ $(STAMP): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-.PHONY: demo test check campaign
+.PHONY: demo test check style campaign

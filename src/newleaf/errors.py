@@ -38,7 +38,8 @@ class NewleafError(Exception):
         place = f"{self.where}: " if self.where and self.where not in self.message else ""
         expected = f" (expected {self.expected})" if self.expected else ""
         hint = f"; {self.hint.rstrip('.')}" if self.hint else ""
-        return " ".join(f"{place}{self.message}{expected}{hint}.".split())  # always one line
+        sentence = " ".join(f"{place}{self.message}{expected}{hint}".split())  # always one line
+        return sentence if sentence.endswith("?") else f"{sentence}."
 
     def as_json(self) -> dict[str, str | None]:
         """The parts, for machines: `{type, message, where, expected, hint}`."""

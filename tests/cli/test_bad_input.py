@@ -138,7 +138,7 @@ def test_it_is_one_sentence_and_exit_2(
     last = err.rstrip("\n").splitlines()[-1]
     assert "Traceback" not in out + err
     assert any(word in last for word in said.split("|")), last
-    assert last.endswith((".", "?.")), last
+    assert last.endswith((".", "?")), last
     assert len(last) < 700
     assert not set(last) & set("╭│╰")
     after = contents(place)

@@ -185,7 +185,9 @@ def states(model: Model, source: random.Random, draws: int) -> Iterator[tuple[st
 def read_tree(root: Path) -> Tree:
     """What is on the disk below `root`."""
     return {
-        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes() for path in sorted(root.rglob("*")) if not path.is_symlink()
+        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if not path.is_symlink()
     }
 
 

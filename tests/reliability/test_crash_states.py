@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import torch
+from reliability.crash import Model, RecordingDisk, Tree, read_tree, states, write_tree
 
 from newleaf import fsio, runs
 from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
 from newleaf.checkpoint.state import State
 from newleaf.checkpoint.tensors import save_tensors
-from reliability.crash import Model, RecordingDisk, Tree, read_tree, states, write_tree
 
 LEAST_STATES = 500  # different ones, over all rows
 

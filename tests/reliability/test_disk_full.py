@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from reliability.harness import Laboratory, require_intact
+from reliability.trial import FaultyDisk
 
 from newleaf import fsio
 from newleaf.checkpoint import store
 from newleaf.checkpoint.state import State
 from newleaf.errors import DiskFullError
-from reliability.harness import Laboratory, require_intact
-from reliability.trial import FaultyDisk
 
-OPERATIONS = "create write sync rename make_folder sync_folder".split()
+OPERATIONS = ["create", "write", "sync", "rename", "make_folder", "sync_folder"]
 
 
 def tensors(value: float) -> dict[str, torch.Tensor]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from reliability.harness import STEPS, Ended, Laboratory, figures
+from reliability.injections import INJECTIONS
 from safetensors.torch import load_file
 
 from newleaf.runs import Run
-from reliability.harness import STEPS, Ended, Laboratory, figures
-from reliability.injections import INJECTIONS
 
 MOST_ROLLBACKS = 2
 NEAR = 0.05  # of the clean run's bits per byte; the campaign's longer runs come within LONG_NEAR
@@ -59,9 +59,9 @@ def require_recovery(lab: Laboratory, name: str, step: int, near: float, setting
     assert 1 <= rollbacks(ended) <= MOST_ROLLBACKS, ended.stderr
     assert saved_tensors(out) >= 10
     hit = figures(out)
-    assert hit.model != clean.model, "other data was to be used"
+    assert hit.lines != clean.lines, "other data was to be used"
     print(f"{name} in step {step}: {rollbacks(ended)} times back, {hit.val_bpb / clean.val_bpb - 1:+.2%} bits per byte")
-    assert abs(hit.val_bpb / clean.val_bpb - 1) < near
+    assert hit.val_bpb / clean.val_bpb - 1 < near
 
 
 @pytest.mark.parametrize("name", ["loss nan", "gradient inf", "weight nan"])

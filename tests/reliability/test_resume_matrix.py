@@ -1,7 +1,6 @@
 """A run that was stopped and resumed is the run that was never stopped, bit for bit, in every cell of the matrix."""
 
 import pytest
-
 from reliability.harness import CHECKPOINT_EVERY, EVALUATE_EVERY, ROWS, Laboratory, require_intact
 
 STEPS_AN_EPOCH = 20  # about: the tiny text has some 5,000 tokens

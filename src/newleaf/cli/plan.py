@@ -1,41 +1,49 @@
 """`newleaf plan`."""
 
 import json
+from typing import Any
 
 from newleaf import api
-from newleaf.cli.words import From, Json, Settings, Whole, inputs, refuse_from, typed
+from newleaf.cli.words import (
+    Column,
+    Data,
+    Epochs,
+    From,
+    Json,
+    Minutes,
+    Out,
+    RecipeFile,
+    Seed,
+    Settings,
+    Steps,
+    Tokens,
+    Val,
+    inputs,
+    refuse_from,
+    typed,
+)
 from newleaf.training.settings import Recipe
 
 
 def plan(
-    *data: str,
-    out: str | None = None,
-    minutes: float | None = None,
-    steps: Whole | None = None,
-    tokens: Whole | None = None,
-    epochs: float | None = None,
-    val: str | None = None,
-    column: str | None = None,
+    *data: Data,
+    out: Out = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    tokens: Tokens = None,
+    epochs: Epochs = None,
+    val: Val = None,
+    column: Column = None,
     from_: From = None,
-    seed: Whole | None = None,
-    recipe: str | None = None,
+    seed: Seed = None,
+    recipe: RecipeFile = None,
     json_: Json = False,
     settings: Settings = Recipe(),  # noqa: B008 (frozen)
 ) -> None:
-    """Show what `train` would do with the same arguments. Trains nothing; with --out the plan is written there for `train` to use.
-
-    Parameters
-    ----------
-    data
-        Files, folders, globs, or - for stdin; none: the source of the Python standard library.
-    json_
-        Print one JSON object on stdout.
-    """
+    """Show what `train` would do with the same arguments. Trains nothing; with --out the plan is written there for `train` to use."""
     refuse_from(from_)
-    result = api.plan(
-        inputs(data), out=out, minutes=minutes, steps=steps, tokens=tokens, epochs=epochs, val=val, column=column, seed=seed, recipe=recipe,
-        settings=typed(settings),
-    )  # fmt: skip
+    budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
+    result = api.plan(inputs(data), **budget, out=out, val=val, column=column, seed=seed, recipe=recipe, settings=typed(settings))
     if json_:
         print(json.dumps(result, ensure_ascii=False))
         return

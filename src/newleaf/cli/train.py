@@ -1,26 +1,45 @@
 """`newleaf train`."""
 
 import json
+from typing import Any
 
 from newleaf import api
 from newleaf.cli.console import Console
-from newleaf.cli.words import Flag, From, Json, Settings, Whole, inputs, refuse_from, typed
+from newleaf.cli.words import (
+    Column,
+    Data,
+    Epochs,
+    Flag,
+    From,
+    Json,
+    Minutes,
+    Out,
+    RecipeFile,
+    Seed,
+    Settings,
+    Steps,
+    Tokens,
+    Val,
+    inputs,
+    refuse_from,
+    typed,
+)
 from newleaf.runtime import seconds_since_exec
 from newleaf.training.settings import Recipe
 
 
 def train(
-    *data: str,
-    out: str | None = None,
-    minutes: float | None = None,
-    steps: Whole | None = None,
-    tokens: Whole | None = None,
-    epochs: float | None = None,
-    val: str | None = None,
-    column: str | None = None,
+    *data: Data,
+    out: Out = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    tokens: Tokens = None,
+    epochs: Epochs = None,
+    val: Val = None,
+    column: Column = None,
     from_: From = None,
-    seed: Whole | None = None,
-    recipe: str | None = None,
+    seed: Seed = None,
+    recipe: RecipeFile = None,
     resume: Flag = False,
     extend: Flag = False,
     json_: Json = False,
@@ -30,42 +49,17 @@ def train(
 
     Parameters
     ----------
-    data
-        Files, folders, globs, or - for stdin; none: the source of the Python standard library.
-    out
-        The run directory; runs/ and the name of the text by default.
-    minutes
-        Budget: minutes of the whole command (10 if no budget is given).
-    steps
-        Budget: updates of the weights.
-    tokens
-        Budget: tokens to train on.
-    epochs
-        Budget: passes over the text.
-    val
-        Held-out text; by default a part of DATA.
-    column
-        The column of .jsonl, .json, .csv and .tsv files that holds the text.
-    from_
-        A model to go on from (a later version).
-    seed
-        Everything random follows from it.
-    recipe
-        A TOML file with settings, such as the newleaf.toml of a run.
     resume
         Bring an unfinished run to its budget; start it where there is none.
     extend
-        Go on from the trunk of a finished run, by the budget given.
-    json_
-        Print summary.json's object on stdout.
+        Go on from the trunk of a finished run, by the budget given, with more DATA if named.
     """
     refuse_from(from_)
     console = Console()
+    words: dict[str, Any] = {"out": out, "val": val, "column": column, "seed": seed, "recipe": recipe, "resume": resume, "extend": extend}
+    budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     try:
-        summary = api.train(
-            inputs(data), out=out, minutes=minutes, steps=steps, tokens=tokens, epochs=epochs, val=val, column=column, seed=seed, recipe=recipe,
-            resume=resume, extend=extend, settings=typed(settings), view=console, seconds_before=seconds_since_exec(),
-        )  # fmt: skip
+        summary = api.train(inputs(data), **words, **budget, settings=typed(settings), view=console, seconds_before=seconds_since_exec())
     except BaseException:
         console.close()
         raise

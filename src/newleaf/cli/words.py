@@ -10,16 +10,27 @@ from newleaf.errors import UsageError
 from newleaf.settings import convert, leaves, names, unknown_setting
 from newleaf.training.settings import Recipe
 
-STDIN = "\0stdin"  # what "-" becomes while the options are parsed: a bare dash looks like an option there
-Flag = Annotated[bool, Parameter(negative=())]
-Json = Annotated[bool, Parameter(name="--json", negative=())]
-From = Annotated[str | None, Parameter(name="--from")]
-Settings = Annotated[Recipe, Parameter(name="*", name_transform=lambda name: name, negative=())]
-
 
 def whole(kind: type, tokens: Sequence[Token]) -> int:
     """A whole number as it is written: the parser's own reading would make 2 of 2.5."""
     return int(tokens[0].value)
+
+
+STDIN = "\0stdin"  # what "-" becomes while the options are parsed: a bare dash looks like an option there
+Data = Annotated[str, Parameter(help="Files, folders, globs, or - for stdin; none: the source of the Python standard library.")]
+Out = Annotated[str | None, Parameter(help="The run directory; runs/ and the name of the text by default.")]
+Minutes = Annotated[float | None, Parameter(help="Budget: minutes of the whole command (10 if no budget is given).")]
+Steps = Annotated[int | None, Parameter(converter=whole, help="Budget: updates of the weights.")]
+Tokens = Annotated[int | None, Parameter(converter=whole, help="Budget: tokens to train on.")]
+Epochs = Annotated[float | None, Parameter(help="Budget: passes over the text.")]
+Val = Annotated[str | None, Parameter(help="Held-out text; by default a part of DATA.")]
+Column = Annotated[str | None, Parameter(help="The column of .jsonl, .json, .csv and .tsv files that holds the text.")]
+Seed = Annotated[int | None, Parameter(converter=whole, help="Everything random follows from it (0).")]
+RecipeFile = Annotated[str | None, Parameter(help="A TOML file with settings, such as the newleaf.toml of a run.")]
+Flag = Annotated[bool, Parameter(negative=())]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object on stdout.")]
+From = Annotated[str | None, Parameter(name="--from", help="A model to go on from (a later version).")]
+Settings = Annotated[Recipe, Parameter(name="*", name_transform=lambda name: name, negative=())]
 
 
 Whole = Annotated[int, Parameter(converter=whole)]

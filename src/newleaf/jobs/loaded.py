@@ -24,14 +24,17 @@ class Model:
     `decoder` and `tokenizer` are open to whoever wants to look inside; `config` is the decoder's shape.
     """
 
-    def __init__(self, path: Path, decoder: Decoder, tokenizer: Tokenizer | None, generation_config: dict[str, Any]) -> None:
+    def __init__(self, path: Path, decoder: Decoder, generation_config: dict[str, Any]) -> None:
         self.path, self.decoder, self.config = path, decoder, decoder.config
-        self._tokenizer, self._generation_config = tokenizer, generation_config
+        self._tokenizer: Tokenizer | None = None
+        self._generation_config = generation_config
         self._engines: dict[Precision, Engine] = {}
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """ModelError if the folder holds none: such a model has logits, but no text."""
+        """ModelError if the folder holds none that can be used: such a model has logits, but no text."""
+        if self._tokenizer is None and (self.path / "tokenizer.json").exists():
+            self._tokenizer = Tokenizer.load(self.path)
         if self._tokenizer is None:
             raise ModelError(f"{self.path} has no tokenizer.json", where=str(self.path), hint="text needs one; model.logits(ids) does not")
         return self._tokenizer
@@ -80,6 +83,5 @@ def open_model(model: str | os.PathLike[str]) -> Model:
     if Run(path).plan.exists() and not Run(path).model.exists():
         raise ModelError(f"{path} has no model yet", where=str(path), hint="the first evaluation writes it: wait, or resume the run")
     decoder = read_model(path)
-    tokenizer = Tokenizer.load(path) if (path / "tokenizer.json").exists() else None
     config = path / "generation_config.json"
-    return Model(path, decoder, tokenizer, read_json(config) if config.exists() else {})
+    return Model(path, decoder, read_json(config) if config.exists() else {})

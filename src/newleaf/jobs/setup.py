@@ -96,7 +96,7 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
     if lost:
         view.event(
             f"{run.model} {lost}: the next evaluation writes it anew, not to the same bits",
-            f"{run.model} 已损坏：下次评测时重写，但不再逐位相同",
+            f"{run.model} 已损坏：下次评估时重写，但不再逐位相同",
         )
         state.best, state.exact = None, False
     here = fingerprint(machine)

@@ -5,7 +5,7 @@ as far as every other, where the raw gradient moves few of them far. Five Newton
 (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; coefficients from there).
 
 At about 700 tokens a step these products are as much work as the model's own, so they are done for a few matrices of equal
-shape at a time: torch.optim.Muon's numbers (but for the order of sums in bf16) in about half its time on a CPU.
+shape at a time: torch.optim.Muon's numbers (but for the order of sums in bf16) in about half its time on two cores.
 """
 
 import math

@@ -150,7 +150,7 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
         f"{text.train_bytes:,} 字节的文本大约撑得起这么大的词表",
     )
     reasons["train.precision"] = precision_reason(machine)
-    reasons["train.evaluate_every"] = ("about twenty evaluations in the run", "全程评测约二十次")
+    reasons["train.evaluate_every"] = ("about twenty evaluations in the run", "全程评估约二十次")
     values: dict[str, Any] = {
         f"model.{name}": getattr(config, name) for name in ("width", "depth", "heads", "kv_heads", "head_dim", "mlp", "context", "tied")
     }

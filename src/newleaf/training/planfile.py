@@ -15,6 +15,7 @@ from newleaf.training.plan import Plan
 from newleaf.training.settings import Recipe
 from newleaf.version import __version__
 
+NO_INPUTS: dict[str, Any] = {"data": [], "val": None, "column": None}
 GROUPS = ("model", "data", "optim", "train")
 OUR_SECTIONS = ("config", "taken", "foreseen", "reasons_en", "reasons_zh", "inputs")  # not for a recipe to set
 
@@ -56,9 +57,10 @@ def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
             foreseen=table["foreseen"],
             decisions=tuple(Decision(*decision) for decision in taken.get("decisions", [])),
         )
+        inputs = NO_INPUTS | table["inputs"]
     except (KeyError, TypeError) as error:
         raise RunError(f"{run.plan} is damaged: {error}", where=str(run.plan), hint="restore it; the checkpoints are untouched") from None
-    return plan, table["inputs"]
+    return plan, inputs
 
 
 def recipe_layer(table: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, Any]]:

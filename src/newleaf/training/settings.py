@@ -16,7 +16,7 @@ class DataSettings:
     """Size of the vocabulary, special tokens included."""
 
     def __post_init__(self) -> None:
-        check_range("data.vocab_size", self.vocab_size, 320, 1_000_000)
+        check_range("data.vocab_size", self.vocab_size, 264, 1_000_000)  # 256 bytes and the special tokens
 
 
 @dataclass(frozen=True)
