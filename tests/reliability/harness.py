@@ -200,9 +200,10 @@ class Processes:
         folder = self.folder / f"process-{next(self._numbers)}"
         folder.mkdir()
         trial = {"words": list(words), "fault": fault, "log": str(log) if log else None}
+        command = [str(LAUNCHER), json.dumps(trial)] if fault or log else ["-m", "newleaf", *words]
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             popen = subprocess.Popen(
-                [sys.executable, str(LAUNCHER), json.dumps(trial)],
+                [sys.executable, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

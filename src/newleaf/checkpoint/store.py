@@ -65,7 +65,7 @@ def problems(path: Path) -> dict[str, str]:
     try:
         raw = (path / MANIFEST).read_bytes()
         files = json.loads(raw)["files"]
-        if fsio.json_text({"files": files}).encode() != raw:
+        if fsio.json_text({"files": files}).encode() != raw or sorted(files) != sorted((WEIGHTS, OPTIMIZER, STATE)):
             return {MANIFEST: "is not as it was written"}
         found = {name: problem(path / name, entry["size"], entry["sha256"]) for name, entry in files.items()}
     except FileNotFoundError:

@@ -132,19 +132,21 @@ def initialise(model: Decoder, generator: torch.Generator) -> None:
     """Draw all weights from `generator`; norms become 1 and biases 0.
 
     GPT-2's shape as in Radford et al. 2019: normal, deviation 0.02, and 0.02 / sqrt(2 depth) for the two projections that write to
-    the residual stream. Others begin as a function that does nothing yet: those two projections are 0 (Zhang et al. 2019, Fixup)
-    and so is an untied output projection, so the first loss is ln V exactly. With sinusoidal positions the embedding has
-    deviation 1, that of Vaswani's W^(-1/2) times the sqrt(W) that they multiply with.
+    the residual stream. Others begin as a function that does nothing yet (Zhang et al. 2019, Fixup): those two projections are 0
+    and so is an untied output projection, which makes the first loss ln V exactly. An untied embedding has deviation 0.1: 0.02
+    and 0.5 learn slower with Muon (lab/LOG.md); with sinusoidal positions it has 1, which is Vaswani's W^(-1/2) times the sqrt(W)
+    that they multiply with.
     """
     config = model.config
     gpt2 = config.norm == "layernorm"
+    embedding = 1.0 if config.positions == "sinusoidal" else 0.02 if config.tied or gpt2 else 0.1
     for name, parameter in model.named_parameters():
         writes = name.endswith(("o_proj.weight", "down_proj.weight"))
         if parameter.dim() == 1:
             parameter.fill_(0.0 if name.endswith("bias") else 1.0)
         elif not gpt2 and (writes or name == "lm_head.weight"):
             parameter.zero_()
-        elif name == "model.embed_tokens.weight" and config.positions == "sinusoidal":
-            parameter.normal_(0.0, 1.0, generator=generator)
+        elif name == "model.embed_tokens.weight":
+            parameter.normal_(0.0, embedding, generator=generator)
         else:
             parameter.normal_(0.0, 0.02 / math.sqrt(2 * config.depth) if writes else 0.02, generator=generator)

@@ -107,6 +107,14 @@ def diminishing(times: float, worth: float) -> float:
     return times if times <= 1 else 1 + worth * (1 - math.exp(-(times - 1) / worth))
 
 
+VALUES_PER_SECOND = {  # read or written around the products; on two cores fitted to three sizes (lab/LOG.md), on a GPU a guess
+    (True, "float32"): 1.7e9,
+    (True, "bf16"): 0.46e9,
+    (False, "float32"): 2e11,
+    (False, "bf16"): 4e11,
+}
+
+
 def token_seconds(config: ModelConfig, machine: Machine) -> float:
     """Seconds that one token of training costs: the matrix products, and the passes over memory around them.
 
@@ -114,8 +122,7 @@ def token_seconds(config: ModelConfig, machine: Machine) -> float:
     """
     rate = machine.matmul_flops_per_second or (2e11 if machine.device == "cpu" else 1e14)
     passes = config.depth * (config.width * 12 + config.mlp_width * 4) + config.vocab_size * 6  # values touched
-    bandwidth = 1.2e9 if machine.device == "cpu" else 4e11  # values a second, fitted on two cores (lab/LOG.md)
-    return size.flops_per_token(config) / rate + passes / bandwidth
+    return size.flops_per_token(config) / rate + passes / VALUES_PER_SECOND[machine.device == "cpu", machine.precision]
 
 
 def candidates(recipe: Recipe, vocab_size: int, context: int) -> Iterator[ModelConfig]:
