@@ -111,6 +111,17 @@ class Trial:
             time.sleep(0.005)
         return self
 
+    def wait_until_it_listens(self, seconds: float = PATIENCE_SECONDS) -> "Trial":
+        """Until the process has a handler for the last of its signals: before that the interpreter itself has not started yet."""
+        status, deadline = Path(f"/proc/{self.pid}/status"), time.monotonic() + seconds
+        wanted = 1 << (signal.SIGUSR1 - 1)
+        while self.alive and time.monotonic() < deadline:
+            caught = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt")), "0")
+            if int(caught, 16) & wanted:
+                break
+            time.sleep(0.002)
+        return self
+
     @property
     def alive(self) -> bool:
         try:

@@ -36,6 +36,7 @@ MOMENTS = {
     "tokenizing": "newleaf.tokens.tokenizer:Tokenizer.save",
     "encoding": "newleaf.training.prepare:write_shards",
     "planning": "newleaf.jobs.setup:make_plan",
+    "baselines": "newleaf.jobs.pretrain:baselines",
     "step": "newleaf.cli.console:Console.step",
     "evaluation": "newleaf.evaluation.bits:score",
     "sample": "newleaf.jobs.pretrain:Pretraining.on_sample",

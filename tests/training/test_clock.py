@@ -75,4 +75,4 @@ def test_a_pace_ends_on_time_whatever_the_pauses() -> None:
     assert pace.seconds_per_step() == pytest.approx(0.5)
     assert pace.fitting_last(10, 8.0, still_to_pause=2.0) == 10 + 160
     assert pace.misses(170, 10, 8.0, 2.0) is False
-    assert pace.misses(175, 10, 8.0, 2.0) is True
+    assert pace.misses(180, 10, 8.0, 2.0) is True

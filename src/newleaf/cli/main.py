@@ -15,6 +15,7 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from newleaf.errors import Interrupted, NewleafError, UsageError
 from newleaf.runtime import sleep_while_waiting
+from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
 LATER = ("tune", "augment", "export", "serve", "explain", "data", "doctor")
@@ -25,6 +26,7 @@ app = App(
     version=__version__,
     help_on_error=False,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # it would leave without a sentence
 )
 for verb, summary in {
     "train": "Train a GPT on your text.",
@@ -54,8 +56,8 @@ def run(arguments: list[str]) -> int:
         return report(error, as_json)
     except CycloptsError as error:
         return report(usage_error(error), as_json)
-    except KeyboardInterrupt:
-        return report(Interrupted("stopped by Ctrl-C, and nothing was to be saved", exit_code=130), as_json)
+    except KeyboardInterrupt as asked:
+        return report(farewell(asked), as_json)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (whoever read our output has gone; let the interpreter end in peace)
         return 1

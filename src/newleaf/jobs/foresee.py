@@ -1,15 +1,15 @@
 """What `train` would do with the same arguments, without training."""
 
+from dataclasses import replace
 from typing import Any
 
 from newleaf import runtime
 from newleaf.errors import RunError
 from newleaf.text.split import survey
-from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts, make_plan
 from newleaf.training.planfile import write_plan
-from newleaf.training.prepare import corpora, held_out_bytes, sample, sample_bytes
+from newleaf.training.prepare import corpora, plan_data, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
 
 PROBE_BYTES = 1_000_000  # of text that are encoded to see how many bytes a token has
@@ -35,9 +35,9 @@ def make(request: Request) -> Plan:
     """Survey the text, sample the tokenizer, measure the machine if the budget is in minutes, and plan."""
     recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
     corpus, val = corpora(request.inputs, request.run)
-    split = survey(corpus, val, held_out_bytes(budget))
-    texts = sample(split.train_documents(corpus), split.train_bytes, sample_bytes(budget))
-    tokenizer = Tokenizer.train(texts, recipe.data.vocab_size or planned_vocab_size(split.train_bytes))
+    recipe = replace(recipe, data=plan_data(recipe.data, budget))
+    split = survey(corpus, val, recipe.data.held_out_bytes or 0)
+    tokenizer = train_tokenizer(split, corpus, recipe.data)
     probed = [text.encode() for text in sample(split.train_documents(corpus), split.train_bytes, PROBE_BYTES)]
     num_bytes = sum(map(len, probed))
     tokens_per_byte = sum(len(tokenizer.encode(text.decode())) for text in probed) / max(1, num_bytes)

@@ -17,7 +17,7 @@ from newleaf.runs import Run
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts, make_plan
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare
+from newleaf.training.prepare import Data, add_text, corpora, open_data, plan_data, prepare
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
@@ -47,7 +47,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
     seed = planned.seed if planned else request.seed or 0
     corpus, val = corpora(inputs, run)
-    prepare(run, corpus, val, budget, recipe.data.vocab_size, recipe.train.threads or runtime.available_cores(), view.event)
+    recipe = replace(recipe, data=plan_data(recipe.data, budget))
+    prepare(run, corpus, val, recipe.data, recipe.train.threads or runtime.available_cores(), view.event)
     data = open_data(run, verify=False)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     torch.set_num_threads(machine.threads)

@@ -43,7 +43,6 @@ class Plan:
     recipe: Recipe  # nothing absent but what the model's family decides
     config: ModelConfig
     last_step: int  # with a budget in minutes a first guess, which the clock corrects
-    evaluation_tokens: int  # scored at each evaluation during training
     reasons: dict[str, Reason] = field(default_factory=dict)
     foreseen: dict[str, float] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()  # of a finished run that is repeated
@@ -60,6 +59,11 @@ class Plan:
     def batch_tokens(self) -> int:
         assert self.recipe.train.batch_tokens is not None
         return self.recipe.train.batch_tokens
+
+    @property
+    def evaluation_tokens(self) -> int:
+        assert self.recipe.train.evaluation_tokens is not None
+        return self.recipe.train.evaluation_tokens
 
     @property
     def dropout(self) -> float:
@@ -173,10 +177,11 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
         "train.evaluate_every": max(1, last_step // evaluations),
     }
     values |= {"train.checkpoint_every": plan_checkpoints(budget, last_step), "train.sample_every": max(1, last_step // 5)}
+    values |= {"train.evaluation_tokens": plan_evaluation_tokens(config, text, last_step * batch_tokens)}
     values |= plan_optim(config, last_step, reasons)
     values |= dict(leaves(recipe))
     filled = build(Recipe, values)
-    plan = Plan(seed, budget, filled, config, last_step, plan_evaluation_tokens(config, text, last_step * batch_tokens), reasons)
+    plan = Plan(seed, budget, filled, config, last_step, reasons)
     return replace(plan, foreseen=foresee(plan, text, machine, start_seconds))
 
 

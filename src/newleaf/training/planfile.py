@@ -28,7 +28,7 @@ def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[
     for group in GROUPS:
         sections[group] = {name.removeprefix(f"{group}."): value for name, value in settings.items() if name.startswith(f"{group}.")}
     decisions = taken or plan.decisions
-    sections["taken"] = {"last_step": plan.last_step, "evaluation_tokens": plan.evaluation_tokens} | (
+    sections["taken"] = {"last_step": plan.last_step} | (
         {"decisions": [[d.step, d.last, d.restart] for d in decisions]} if decisions else {}
     )
     sections["config"] = vars(plan.config)
@@ -52,7 +52,6 @@ def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
             recipe=recipe,
             config=ModelConfig(**table["config"]),
             last_step=taken["last_step"],
-            evaluation_tokens=taken["evaluation_tokens"],
             reasons=reasons,
             foreseen=table["foreseen"],
             decisions=tuple(Decision(*decision) for decision in taken.get("decisions", [])),

@@ -5,7 +5,7 @@ The manifest is written last: a data directory without one is a torso, and the n
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from newleaf.errors import ShardError
 from newleaf.runs import Run, read_json
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus, default_inputs
-from newleaf.text.split import survey
+from newleaf.text.split import Split, survey
 from newleaf.tokens.shards import Shards, write_shards
 from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
 from newleaf.training.clock import Budget
+from newleaf.training.settings import DataSettings
 
 SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
 HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
@@ -60,29 +61,35 @@ def stdin_for(names: Sequence[str]) -> bytes | None:
 
 
 def prepare(
-    run: Run, corpus: Corpus, val: Corpus | None, budget: Budget, vocab_size: int | None, threads: int, tell: Callable[[str, str], None]
+    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, threads: int, tell: Callable[[str, str], None]
 ) -> dict[str, Any]:
     """Read, split, train the tokenizer and encode. TextError if there is too little text."""
     tell("reading the text", "读取文本")
     fsio.remove_tree(run.data)
     fsio.make_folders(run.data)
-    split = survey(corpus, val, held_out_bytes(budget))
+    split = survey(corpus, val, settings.held_out_bytes or HELD_OUT_BYTES)
     tell(
         f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer",
         f"训练文本 {split.train_bytes:,} 字节，留出 {split.val_bytes:,} 字节；训练分词器",
     )
-    tokenizer = Tokenizer.train(
-        sample(split.train_documents(corpus), split.train_bytes, sample_bytes(budget)), vocab_size or planned_vocab_size(split.train_bytes)
-    )
+    tokenizer = train_tokenizer(split, corpus, settings)
     tokenizer.save(run.path)
     tell(f"encoding with a vocabulary of {tokenizer.vocab_size:,}", f"用 {tokenizer.vocab_size:,} 个词元的词表编码")
     parts = {
         "train": write_shards(run.data, "train", texts(split.train_documents(corpus)), tokenizer, threads),
         "val": write_shards(run.data, "val", texts(split.held_out_documents(val or corpus)), tokenizer, threads),
     }
-    manifest = split.as_json() | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
+    seen = {"tokenizer_bytes": min(split.train_bytes, settings.tokenizer_bytes or split.train_bytes)}
+    manifest = split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
     fsio.write_json(run.manifest, manifest)
     return manifest
+
+
+def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings) -> Tokenizer:
+    """Learned from the training part alone, from all of it or from the same leading share of each document."""
+    assert settings.tokenizer_bytes is not None
+    texts_seen = sample(split.train_documents(corpus), split.train_bytes, settings.tokenizer_bytes)
+    return Tokenizer.train(texts_seen, settings.vocab_size or planned_vocab_size(split.train_bytes))
 
 
 def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
@@ -123,13 +130,19 @@ def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
     )
 
 
+def plan_data(settings: DataSettings, budget: Budget) -> DataSettings:
+    """What of the text is held out at most, and what the tokenizer learns from: settled before anything is read."""
+    held_out = settings.held_out_bytes or held_out_bytes(budget)
+    return replace(settings, held_out_bytes=held_out, tokenizer_bytes=settings.tokenizer_bytes or tokenizer_bytes(budget))
+
+
 def held_out_bytes(budget: Budget) -> int:
     """At most this much is held out."""
     short = budget.minutes is not None and budget.minutes <= SHORT_BUDGET_MINUTES
     return HELD_OUT_BYTES if short else HELD_OUT_BYTES_LONG
 
 
-def sample_bytes(budget: Budget) -> int:
+def tokenizer_bytes(budget: Budget) -> int:
     """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
     return SAMPLE_BYTES if budget.minutes is None else int(min(SAMPLE_BYTES, 4_000_000 * budget.minutes))
 

@@ -14,9 +14,15 @@ class DataSettings:
 
     vocab_size: int | None = None
     """Size of the vocabulary, special tokens included."""
+    held_out_bytes: int | None = None
+    """The most text that is held out, where --val does not say what is."""
+    tokenizer_bytes: int | None = None
+    """The most text that the tokenizer learns from."""
 
     def __post_init__(self) -> None:
         check_range("data.vocab_size", self.vocab_size, 264, 1_000_000)  # 256 bytes and the special tokens
+        check_range("data.held_out_bytes", self.held_out_bytes, 100)
+        check_range("data.tokenizer_bytes", self.tokenizer_bytes, 1_000)
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,15 @@ class TrainSettings:
     """Share of values dropped on each residual branch while training."""
     evaluate_every: int | None = None
     """Steps between two evaluations on held-out text."""
+    evaluation_tokens: int | None = None
+    """Held-out tokens that each of these scores; the final figure scores all."""
     checkpoint_every: int | None = None
     """Steps between two checkpoints."""
     sample_every: int | None = None
     """Steps between two samples of the model's text."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_tokens", "micro_batch", "threads", "evaluate_every", "checkpoint_every", "sample_every"):
+        for name in ("batch_tokens", "micro_batch", "threads", "evaluate_every", "evaluation_tokens", "checkpoint_every", "sample_every"):
             check_range(f"train.{name}", getattr(self, name), 1)
         check_range("train.dropout", self.dropout, 0, 0.9)
 

@@ -47,19 +47,25 @@ def listening() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
+class Leave(KeyboardInterrupt):
+    """TERM, HUP or USR1 while there is nothing to save. As for Ctrl-C, no `except Exception` on the way (torch has some) stops it."""
+
+
 def raise_until_listening() -> None:
     """Until training listens, TERM, HUP and USR1 end the command as Ctrl-C does: by an exception, so that it can say so."""
-    asked: list[int] = []
 
     def leave(number: int, frame: FrameType | None) -> None:
-        if asked:
-            return  # it is on its way out
-        asked.append(number)
-        raise Interrupted("stopped by a signal, and nothing was to be saved", exit_code=EXIT_CODES[signal.Signals(number).name])
+        raise Leave
 
     for number in numbers():
         if number != signal.SIGINT:
             signal.signal(number, leave)
+
+
+def farewell(asked: KeyboardInterrupt) -> Interrupted:
+    """What is said then."""
+    name, code = ("a signal", EXIT_CODES["SIGTERM"]) if isinstance(asked, Leave) else ("Ctrl-C", EXIT_CODES["SIGINT"])
+    return Interrupted(f"stopped by {name}, nothing was to be saved", exit_code=code)
 
 
 def ignore() -> None:

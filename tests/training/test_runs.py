@@ -1,0 +1,147 @@
+"""Whole runs through the command line: what they leave, what repeats them, and how they go on."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from texts import text
+
+from newleaf import fsio
+from newleaf.cli.main import run
+from newleaf.runs import read_lines
+
+SHAPE = "--model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32".split()
+SUMMARY = """val_bpb val_loss val_bytes val_tokens final_val_bpb best_step train_bytes train_tokens tokens_trained epochs steps seconds
+train_seconds tokens_per_second flops_per_second matmul_flops_per_second mfu parameters vocab_size context stopped_by seed fingerprint
+exact clock_decisions baselines version""".split()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text(text(200), "utf-8")
+    Path("b.txt").write_text(text(120, seed=7), "utf-8")
+    return tmp_path
+
+
+def ran(*words: str) -> None:
+    assert run([*words]) == 0
+
+
+def summary(name: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(Path(name, "summary.json").read_text())
+    return found
+
+
+def test_a_run_leaves_what_the_contract_names(trained: Path) -> None:
+    found = json.loads((trained / "summary.json").read_text())
+    assert list(found) == SUMMARY
+    assert found["stopped_by"] == "budget"
+    assert found["exact"] is True
+    assert set(found["baselines"]) == {"uniform", "unigram", "fivegram", "xz"}
+    rows = read_lines(trained / "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(1, found["steps"] + 1))
+    assert {"step", "tokens", "seconds", "loss", "lr", "grad_norm", "tokens_per_second"} <= set(rows[0])
+    assert rows[-1]["val_bpb"] > 0
+    for name in (
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "README.md",
+        "report.html",
+        "newleaf.toml",
+        "data/manifest.json",
+        "checkpoints/trunk/manifest.json",
+    ):
+        assert (trained / name).exists(), name
+
+
+def test_the_plan_of_a_run_is_a_recipe_that_repeats_it(place: Path) -> None:
+    ran("train", "a.txt", "--out", "one", "--steps", "8", *SHAPE)
+    ran("train", "a.txt", "--out", "two", "--recipe", "one/newleaf.toml")
+    assert fsio.sha256(Path("one/model.safetensors")) == fsio.sha256(Path("two/model.safetensors"))
+
+
+def test_a_run_by_the_clock_is_repeated_in_steps_by_its_recipe(place: Path) -> None:
+    ran("train", "a.txt", "--out", "clock", "--minutes", "0.12", *SHAPE)
+    assert read_lines(Path("clock/clock.jsonl"))[-1]["last"] == summary("clock")["steps"]
+    ran("train", "a.txt", "--out", "steps", "--recipe", "clock/newleaf.toml")
+    assert fsio.sha256(Path("clock/model.safetensors")) == fsio.sha256(Path("steps/model.safetensors"))
+    assert summary("steps")["steps"] == summary("clock")["steps"]
+
+
+def test_a_written_plan_is_used(place: Path) -> None:
+    ran("plan", "a.txt", "--out", "planned", "--steps", "6", *SHAPE)
+    planned = tomllib.loads(Path("planned/newleaf.toml").read_text())
+    ran("train", "--out", "planned")
+    ran("train", "a.txt", "--out", "direct", "--steps", "6", *SHAPE)
+    assert planned["model"]["width"] == 64
+    assert fsio.sha256(Path("planned/model.safetensors")) == fsio.sha256(Path("direct/model.safetensors"))
+
+
+def test_a_finished_run_goes_on_from_its_trunk_with_more_steps(place: Path) -> None:
+    ran("train", "a.txt", "--out", "run", "--steps", "10", *SHAPE)
+    first = summary("run")
+    ran("train", "--extend", "--out", "run", "--steps", "12")
+    second = summary("run")
+    trunk = json.loads(Path("run/checkpoints/trunk/state.json").read_text())
+    assert second["steps"] == 6 + 12
+    assert trunk["trunk_step"] == round(18 * 0.6 + 0.4999)
+    assert float(str(second["val_bpb"])) <= float(str(first["val_bpb"]))
+    assert [row["step"] for row in read_lines(Path("run/metrics.jsonl"))] == list(range(1, 19))
+    assert run(["verify", "run"]) == 0
+
+
+def test_more_text_joins_what_is_trained_on_but_never_what_is_held_out(place: Path) -> None:
+    ran("train", "a.txt", "--out", "run", "--steps", "10", *SHAPE)
+    before = summary("run")
+    shutil.copy("a.txt", "again.txt")
+    ran("train", "b.txt", "again.txt", "--extend", "--out", "run", "--steps", "6")
+    after = summary("run")
+    assert int(str(after["train_tokens"])) > int(str(before["train_tokens"]))
+    assert after["val_bytes"] == before["val_bytes"]
+    added = json.loads(Path("run/data/manifest.json").read_text())["added"]
+    assert added[0]["train_bytes"] < Path("b.txt").stat().st_size + Path("again.txt").stat().st_size
+    assert run(["verify", "run"]) == 0
+
+
+def test_resume_starts_what_is_not_there_and_leaves_alone_what_is_finished(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "a.txt", "--out", "run", "--steps", "4", "--resume", *SHAPE]
+    ran(*words)
+    model = fsio.sha256(Path("run/model.safetensors"))
+    capsys.readouterr()
+    ran(*words, "--json")
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1
+    assert json.loads(out)["stopped_by"] == "budget"
+    assert fsio.sha256(Path("run/model.safetensors")) == model
+
+
+def test_stdin_is_a_text(place: Path) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "newleaf", "train", "-", "--steps", "2", "--json", *SHAPE],
+        input=Path("a.txt").read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["steps"] == 2
+    assert Path("runs/stdin/report.html").exists()
+
+
+def test_without_a_clock_no_choice_depends_on_a_measurement(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = []
+    for rate in (1e9, 1e13):
+        monkeypatch.setattr("newleaf.runtime.matmul_seconds", lambda *_args, rate=rate: [2 * 2048**3 / rate] * 5)
+        ran("train", "a.txt", "--out", f"run{rate:g}", "--tokens", "2000", "--train.threads", "1")
+        plan = tomllib.loads(Path(f"run{rate:g}/newleaf.toml").read_text())
+        plans.append({name: plan[name] for name in ("model", "data", "optim", "train", "taken")})
+    assert plans[0] == plans[1]
+    assert fsio.sha256(Path("run1e+09/model.safetensors")) == fsio.sha256(Path("run1e+13/model.safetensors"))
