@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from newleaf.jobs.view import View
-from newleaf.runtime import sleep_while_waiting
+from newleaf.runtime import importing_torch
 from newleaf.training.request import make_request, remember, require_state
 
 if TYPE_CHECKING:
@@ -67,16 +67,16 @@ def train(
             )
             return finished
         request = remember(request)
-        sleep_while_waiting()
-        from newleaf.jobs.pretrain import pretrain
+        with importing_torch():
+            from newleaf.jobs.pretrain import pretrain
 
         return pretrain(request, listener, seconds_before)
 
 
 def load(model: PathLike) -> "Model":
     """A run directory as a model: `.generate(prompt)`, `.logits(ids)`, `.tokenizer`. ModelError if it is missing or damaged."""
-    sleep_while_waiting()
-    from newleaf.jobs.loaded import open_model
+    with importing_torch():
+        from newleaf.jobs.loaded import open_model
 
     return open_model(model)
 
@@ -86,14 +86,16 @@ def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) ->
 
     Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}.
     """
-    from newleaf.jobs.evaluate import bits_per_byte
+    with importing_torch():
+        from newleaf.jobs.evaluate import bits_per_byte
 
     return bits_per_byte(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), column)
 
 
 def verify(path: PathLike) -> dict[str, Any]:
     """Read every byte below a run, a checkpoint or a model: {ok, files: [{path, ok, reason}]}."""
-    from newleaf.jobs.verify import verify_path
+    with importing_torch():
+        from newleaf.jobs.verify import verify_path
 
     return verify_path(path)
 

@@ -2,9 +2,12 @@
 
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -32,6 +35,19 @@ def sleep_while_waiting() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+@contextmanager
+def importing_torch() -> Iterator[None]:
+    """Around the first import of torch: signals wait for its end, because an exception thrown into its C++ aborts the process."""
+    sleep_while_waiting()
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, "pthread_sigmask") and "torch" not in sys.modules else ()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.Signals[name] for name in names]) if names else set()
+    try:
+        yield
+    finally:
+        if names:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass(frozen=True)
 class Machine:
     """What a plan needs to know. `matmul_flops_per_second` is None until it has been measured."""
@@ -46,7 +62,8 @@ class Machine:
 
 def machine(threads: int | None = None, precision: Precision | None = None) -> Machine:
     """The machine as it is, without measuring anything: bf16 where the instruction set has products for it."""
-    import torch
+    with importing_torch():
+        import torch
 
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()

@@ -11,11 +11,16 @@ from newleaf.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Decision:
-    """From `step` on, the last step is `last`. `restart`: the constant part begins again here (more minutes, more text)."""
+    """From `step` on, the last step is `last`.
+
+    `restart`: the constant part begins again here (more minutes, more text). `enough`: the text has no more to give, so the run
+    cools down now and ends before its minutes do.
+    """
 
     step: int
     last: int
     restart: bool = False
+    enough: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class State:
     train_seconds: float = 0.0  # of them, in steps
     decisions: list[Decision] = field(default_factory=list)
     best: Best | None = None
+    stale: int = 0  # evaluations since the best one
     retry: int = 0  # how often training went back after a bad step
     tries: int = 0  # how often of these it went back without having got any further since
     micro_batch: int = 1  # rows at once

@@ -85,9 +85,12 @@ class Console(View):
             f"留出文本：每字节 {bpb} 比特（{beside}），用时 {seconds} 秒，达到矩阵速率的 {share}",
         )
         path, short = self._path, f"{summary['val_bpb']:.3f}"
+        early = summary["stopped_by"] == "text"
         self.event(
-            f"saved {path} ({short} bits/byte) — report: {path}/report.html — try: newleaf generate {path}",
-            f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {path}",
+            f"saved {path} ({short} bits/byte) — report: {path}/report.html — try: newleaf generate {path}"
+            + (" — ended early: more text would help, more minutes would not" if early else ""),
+            f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {path}"
+            + ("— 提前结束：再多的时间也无益，需要更多文本" if early else ""),
         )
 
     def close(self) -> None:

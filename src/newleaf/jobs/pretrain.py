@@ -24,7 +24,7 @@ from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
-from newleaf.training.clock import Pace, Stopwatch
+from newleaf.training.clock import Pace, Stopwatch, enough
 from newleaf.training.loop import Evaluation, Loop
 from newleaf.training.metrics import Metrics
 from newleaf.training.planfile import write_plan
@@ -45,8 +45,9 @@ def pretrain(request: Request, view: View, already: float) -> dict[str, Any]:
         setup = resume(request, view, already)
     else:
         setup = begin(request, view, Stopwatch(0.0, already))
-    with listening() as stop:
-        return Pretraining(setup, view, stop).run()
+    job = Pretraining(setup, view)  # until here there is nothing to save: a signal ends it at once
+    with listening() as job.stop:
+        return job.run()
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Pretraining:
 
     setup: Setup
     view: View
-    stop: Stop
+    stop: Stop = field(default_factory=Stop)
     baselines: dict[str, float] = field(default_factory=dict)
     prompts: list[str] = field(default_factory=list)
     final: Evaluation | None = None
@@ -210,7 +211,7 @@ class Pretraining:
             self.on_sample(state, loop.model)
         write_plan(setup.run, setup.plan, setup.inputs, taken=state.decisions)
         state.seconds = setup.stopwatch()
-        return self._write("budget")
+        return self._write("text" if enough(state.decisions) else "budget")
 
     def _whole(self, model: Decoder) -> Evaluation:
         data = self.setup.data

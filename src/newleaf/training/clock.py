@@ -74,6 +74,12 @@ def progress(decisions: Sequence[Decision], step: int, decay_from: float) -> flo
     return advance(value, since, step)
 
 
+def enough(decisions: Sequence[Decision]) -> bool:
+    """Whether the run ends for want of text, by the decisions since it was last extended."""
+    since = max((index for index, decision in enumerate(decisions) if decision.restart), default=0)
+    return any(decision.enough for decision in decisions[since:])
+
+
 def advance(value: float, since: Decision, step: int) -> float:
     """From `value` at a decision straight to 1 at its last step."""
     if step >= since.last:

@@ -28,6 +28,7 @@ from newleaf.training.metrics import Metrics
 from newleaf.training.plan import Plan
 from newleaf.training.signals import Stop
 
+PATIENCE = 3  # evaluations in a row that are worse than the best one say that the text has no more to give
 MAX_TRIES = 2  # how often a run goes back after a bad step without getting any further
 
 
@@ -190,16 +191,19 @@ class Loop:
         if due["checkpoint"] and not self.finished:
             self._paused("checkpoint", lambda: self.save(further=True))
         self._check_clock()
+        if due["evaluation"]:
+            self._cool_down_if_stale()
 
     def _evaluate(self) -> None:
         evaluation = self.task.evaluate(self.model)
         if not math.isfinite(evaluation.val_loss):
             raise BadStep(f"the held-out loss is {evaluation.val_loss}")
         self.require_finite()
-        best = self.state.best
-        if best is None or evaluation.val_loss < best.val_loss:
-            sha256 = self.task.keep(self.model, self.state.step, evaluation)
-            self.state.best = Best(evaluation.val_loss, evaluation.val_bpb, self.state.step, sha256)
+        state = self.state
+        state.stale += 1
+        if state.best is None or evaluation.val_loss < state.best.val_loss:
+            sha256 = self.task.keep(self.model, state.step, evaluation)
+            state.best, state.stale = Best(evaluation.val_loss, evaluation.val_bpb, state.step, sha256), 0
         self.metrics.add(val_loss=evaluation.val_loss, val_bpb=evaluation.val_bpb)
         self.task.on_evaluation(self.state, evaluation)
 
@@ -252,9 +256,24 @@ class Loop:
         fitting = self.pace.fitting_last(state.step, now, pauses)
         if fitting is None or not (force or self.pace.misses(last, state.step, now, pauses)):
             return
-        decision = Decision(state.step, fitting)
+        if not clock.enough(state.decisions) or fitting < last:
+            self._decide(Decision(state.step, fitting))
+
+    def _cool_down_if_stale(self) -> None:
+        """Where there is a clock and the text has no more to give: begin the decay, as if the run had been planned this short."""
+        state = self.state
+        before_decay = clock.progress(state.decisions, state.step, self.plan.decay_from) < self.plan.decay_from
+        if self.pace is None or state.stale < PATIENCE or not before_decay or state.step < state.decisions[-1].step:
+            return
+        self._decide(Decision(state.step, round(state.step / self.plan.decay_from), enough=True))
+        self.task.on_event(
+            f"step {state.step}: the held-out text gets no better, so the run cools down now and ends early",
+            f"第 {state.step} 步：留出文本不再变好，现在开始降温，提前结束",
+        )
+
+    def _decide(self, decision: Decision) -> None:
         self.task.decide(decision)
-        state.decisions.append(decision)
+        self.state.decisions.append(decision)
 
     def _still_to_pause(self, last: int) -> float:
         """Seconds of evaluations, samples and checkpoints that are still to come before the last step."""

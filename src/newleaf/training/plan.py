@@ -227,7 +227,7 @@ def plan_model(
     steps = budget.in_steps(batch_tokens, text.train_tokens)
     best: tuple[float, ModelConfig, float] | None = None
     for config in candidates(recipe, text.vocab_size, context):
-        if size.training_bytes(config, batch_tokens=context) > 0.8 * machine.memory_bytes:
+        if size.training_bytes(config, context, machine.precision) > 0.8 * machine.memory_bytes:
             break
         if steps is not None:
             tokens = float(steps * batch_tokens)
@@ -255,7 +255,7 @@ def plan_model(
 def plan_micro_batch(config: ModelConfig, batch_tokens: int, machine: Machine) -> int:
     """Rows at once: the whole batch, or as much of it as half of the memory holds."""
     rows = batch_tokens // config.context
-    while rows > 1 and size.training_bytes(config, batch_tokens=rows * config.context) > 0.5 * machine.memory_bytes:
+    while rows > 1 and size.training_bytes(config, rows * config.context, machine.precision) > 0.5 * machine.memory_bytes:
         rows = -(-rows // 2)
     return rows
 
@@ -308,7 +308,7 @@ def foresee(plan: Plan, text: TextFacts, machine: Machine, start_seconds: float)
         "parameters": size.parameters(plan.config),
         "epochs": tokens / max(1, text.train_tokens),
         "seconds": seconds,
-        "peak_memory_bytes": size.training_bytes(plan.config, batch_tokens=micro_tokens) + 450_000_000,
+        "peak_memory_bytes": size.training_bytes(plan.config, micro_tokens, machine.precision) + 450_000_000,
         "disk_bytes": state_bytes + 4 * 3 * state_bytes + 2 * (text.train_tokens + text.val_tokens),
         "val_bpb": expected,
         "val_bpb_low": expected * (1 - BAND),

@@ -29,7 +29,7 @@ def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[
         sections[group] = {name.removeprefix(f"{group}."): value for name, value in settings.items() if name.startswith(f"{group}.")}
     decisions = taken or plan.decisions
     sections["taken"] = {"last_step": plan.last_step} | (
-        {"decisions": [[d.step, d.last, d.restart] for d in decisions]} if decisions else {}
+        {"decisions": [[d.step, d.last, d.restart, d.enough] for d in decisions]} if decisions else {}
     )
     sections["config"] = vars(plan.config)
     sections["foreseen"] = plan.foreseen

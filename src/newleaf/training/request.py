@@ -149,7 +149,7 @@ def remember(request: Request) -> Request:
         request = recalled(request, read_json(run.asked))
     budget = {} if request.budget is None else {name: value for name, value in vars(request.budget).items() if value is not None}
     settings = {name: value for name, value in leaves(request.recipe) if name in request.given}
-    decisions = [[d.step, d.last, d.restart] for d in request.decisions]
+    decisions = [[d.step, d.last, d.restart, d.enough] for d in request.decisions]
     asked = {"data": same_paths(request.data), "val": request.val and same_paths([request.val])[0], "column": request.column}
     fsio.write_json(run.asked, asked | {"budget": budget, "seed": request.seed, "settings": settings, "decisions": decisions})
     return request
