@@ -25,11 +25,12 @@ from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
 from newleaf.training.clock import Pace, Stopwatch, enough
-from newleaf.training.loop import Evaluation, Loop
+from newleaf.training.loop import Loop
 from newleaf.training.metrics import Metrics
 from newleaf.training.planfile import write_plan
 from newleaf.training.request import Request
 from newleaf.training.signals import Stop, listening
+from newleaf.training.task import Evaluation
 from newleaf.version import __version__
 
 EXIT_SECONDS = 0.4  # for report, card and the interpreter to end
@@ -45,7 +46,7 @@ def pretrain(request: Request, view: View, already: float) -> dict[str, Any]:
         setup = resume(request, view, already)
     else:
         setup = begin(request, view, Stopwatch(0.0, already))
-    job = Pretraining(setup, view)  # until here there is nothing to save: a signal ends it at once
+    job = Pretraining(setup, view)  # a signal up to here finds nothing to save and ends the job at once
     with listening() as job.stop:
         return job.run()
 

@@ -8,10 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from newleaf.batches.pretrain import PretrainBatches, Stream, step_seed
 from newleaf.checkpoint import store
@@ -27,55 +25,10 @@ from newleaf.training.guard import BadStep
 from newleaf.training.metrics import Metrics
 from newleaf.training.plan import Plan
 from newleaf.training.signals import Stop
+from newleaf.training.task import Task
 
 PATIENCE = 3  # evaluations in a row that are worse than the best one say that the text has no more to give
 MAX_TRIES = 2  # how often a run goes back after a bad step without getting any further
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A held-out figure."""
-
-    val_loss: float  # nats a token
-    val_bpb: float
-    num_tokens: int
-    num_bytes: int
-
-
-class Task(Protocol):
-    """What the loop is handed by its surroundings: how a batch is judged, and who is told. None of it may change the state."""
-
-    def build(self) -> tuple[Decoder, Optimizer]:
-        """As before step 0: where there is no checkpoint to go back to."""
-        ...
-
-    def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-        """The mean over the targets, a scalar."""
-        ...
-
-    def evaluate(self, model: Decoder) -> Evaluation:
-        """On the fixed sample of held-out text."""
-        ...
-
-    def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
-        """Write the best model so far; returns the sha256 of the file."""
-        ...
-
-    def decide(self, decision: Decision) -> None:
-        """Make a decision of the clock durable."""
-        ...
-
-    def tail_seconds(self, evaluation_seconds: float) -> float:
-        """What follows the last step of a run with a clock, from the seconds of one evaluation."""
-        ...
-
-    def on_step(self, state: State, row: dict[str, Any], progress: float) -> None: ...
-
-    def on_evaluation(self, state: State, evaluation: Evaluation) -> None: ...
-
-    def on_sample(self, state: State, model: Decoder) -> None: ...
-
-    def on_event(self, en: str, zh: str) -> None: ...
 
 
 @dataclass

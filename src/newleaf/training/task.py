@@ -1,0 +1,57 @@
+"""What the training loop is handed by its surroundings, so that it needs to know of no evaluation and no generation."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from newleaf.checkpoint.state import Decision, State
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import Dropout
+from newleaf.optim.optimizer import Optimizer
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A held-out figure."""
+
+    val_loss: float  # nats a token
+    val_bpb: float
+    num_tokens: int
+    num_bytes: int
+
+
+class Task(Protocol):
+    """What the loop is handed by its surroundings: how a batch is judged, and who is told. None of it may change the state."""
+
+    def build(self) -> tuple[Decoder, Optimizer]:
+        """As before step 0: where there is no checkpoint to go back to."""
+        ...
+
+    def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
+        """The mean over the targets, a scalar."""
+        ...
+
+    def evaluate(self, model: Decoder) -> Evaluation:
+        """On the fixed sample of held-out text."""
+        ...
+
+    def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
+        """Write the best model so far; returns the sha256 of the file."""
+        ...
+
+    def decide(self, decision: Decision) -> None:
+        """Make a decision of the clock durable."""
+        ...
+
+    def tail_seconds(self, evaluation_seconds: float) -> float:
+        """What follows the last step of a run with a clock, from the seconds of one evaluation."""
+        ...
+
+    def on_step(self, state: State, row: dict[str, Any], progress: float) -> None: ...
+
+    def on_evaluation(self, state: State, evaluation: Evaluation) -> None: ...
+
+    def on_sample(self, state: State, model: Decoder) -> None: ...
+
+    def on_event(self, en: str, zh: str) -> None: ...
