@@ -7,10 +7,10 @@ import random
 from collections.abc import Iterator
 
 import pytest
-
-from newleaf.runs import Run
 from reliability.harness import Laboratory, laboratory, number_of, require_intact, require_no_orphans
 from reliability.killing import kill_until, working_seconds
+
+from newleaf.runs import Run
 
 
 @pytest.fixture(scope="module")

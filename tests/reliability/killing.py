@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reliability.harness import CHECKPOINT_EVERY, Fault, Laboratory, Starter, figures, number_of, require_intact, require_no_leftovers
+
 from newleaf.fsio import RETIRED, TEMPORARY
 from newleaf.runs import Run, read_lines
-from reliability.harness import CHECKPOINT_EVERY, Fault, Laboratory, Starter, figures, number_of, require_intact, require_no_leftovers
 
 IN_SAVES = 0.6  # share of the kills that are aimed at a disk operation
 OPERATIONS = {"checkpoints": 220, "model.safetensors": 120, "": 300}  # of about two saves, on paths with that word
@@ -26,9 +27,6 @@ class Report:
     runs: int = 0
     seeds: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, object]:
-        return vars(self)
 
 
 def kill_until(lab: Laboratory, starter: Starter, kills: int, seed: int, seconds: float) -> Report:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reliability.harness import Laboratory, figures
 
 from newleaf.checkpoint import store
 from newleaf.errors import CheckpointError, NewleafError
@@ -19,7 +20,6 @@ from newleaf.jobs.setup import Setup, resume
 from newleaf.jobs.view import View
 from newleaf.runs import Run
 from newleaf.training.request import make_request
-from reliability.harness import Laboratory, figures
 
 FLIPS, OTHERS = 50, 10  # a twentieth of 1,000 and of 200
 BLOCK = 4096

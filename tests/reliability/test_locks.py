@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from reliability.harness import Laboratory, Starter, Trial, number_of, require_intact
 
 from newleaf.runs import Run, read_json
-from reliability.harness import Laboratory, Starter, Trial, number_of, require_intact
 
 PROCESSES = 8
 LOSER_SECONDS = 1.0  # judged in the campaign alone, on forks: the start of an interpreter is not the lock's

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from newleaf.runs import Run
 from reliability.harness import Ended, Fault, Laboratory, Trial, figures, number_of, require_intact, require_no_orphans
 from reliability.killing import working_seconds
+
+from newleaf.runs import Run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads from /proc when a process has begun to listen")
 

@@ -170,7 +170,7 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
         "train.batch_tokens": batch_tokens,
         "train.precision": machine.precision,
         "train.threads": machine.threads,
-        "train.dropout": 0.0,
+        "train.dropout": plan_dropout(last_step * batch_tokens / max(1, text.train_tokens), reasons),
     }
     values |= {
         "train.micro_batch": plan_micro_batch(config, batch_tokens, machine),
@@ -263,6 +263,12 @@ def plan_micro_batch(config: ModelConfig, batch_tokens: int, machine: Machine) -
 def plan_checkpoints(budget: Budget, last_step: int) -> int:
     """About one a minute, ten a run at least."""
     return max(1, round(last_step / max(10.0, budget.minutes or 0.0)))
+
+
+def plan_dropout(epochs: float, reasons: dict[str, Reason]) -> float:
+    """None while most text is new; more the more often it is read again."""
+    reasons["train.dropout"] = (f"the text is read {epochs:.1f} times", f"全文要读 {epochs:.1f} 遍")
+    return 0.0 if epochs < 3 else 0.1 if epochs < 8 else 0.2
 
 
 def plan_optim(config: ModelConfig, last_step: int, reasons: dict[str, Reason]) -> dict[str, Any]:
