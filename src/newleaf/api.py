@@ -65,6 +65,10 @@ def train(
                 f"{run.path} is finished: {bpb:.4f} bits per byte after {last:,} steps",
                 f"{run.path} 已经完成：{last:,} 步，每字节 {bpb:.4f} 比特",
             )
+            if not (run.path / "README.md").exists():  # the last file of a run: its process was killed at the very end
+                from newleaf.jobs.pages import write_pages
+
+                write_pages(run)
             return finished
         request = remember(request)
         with importing_torch():
@@ -112,9 +116,11 @@ def plan(
     column: str | None = None,
     seed: int | None = None,
     recipe: PathLike | None = None,
+    resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What `train` with the same arguments would do, without training. With `out` the plan is written there, for `train` to use.
+    """What `train` with the same arguments would do, without training. With `out` the plan is written there, for `train` to use;
+    with `resume` it is that of the run that stands there.
 
     Returns {parameters, vocab_size, context, width, depth, batch_tokens, epochs, precision, threads, seconds, peak_memory_bytes,
     disk_bytes, val_bpb, val_bpb_low, val_bpb_high, reasons}.
@@ -123,6 +129,6 @@ def plan(
 
     budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     request = make_request(
-        data, out=out, budget=budget, val=val, column=column, seed=seed, recipe=recipe, settings=settings or {}, resume=False, extend=False
+        data, out=out, budget=budget, val=val, column=column, seed=seed, recipe=recipe, settings=settings or {}, resume=resume, extend=False
     )
     return foresee_run(request, write=out is not None)

@@ -33,6 +33,7 @@ class NewleafError(Exception):
     def __init__(self, message: str, *, where: str | None = None, expected: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         self.message, self.where, self.expected, self.hint = message.rstrip("."), where, expected, hint
+        self.found: dict[str, Any] | None = None  # what --json prints in the error's place: the command has a result all the same
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where and self.where not in self.message else ""
@@ -96,4 +97,3 @@ class Interrupted(NewleafError):
     def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
-        self.summary: dict[str, Any] | None = None  # of the run so far, for --json

@@ -156,7 +156,7 @@ def write_bytes(path: Path, data: Buffer) -> str:
 
 def write_text(path: Path, text: str) -> str:
     """Replace `path` by `text` as UTF-8, line ends as they are."""
-    return write_bytes(path, text.encode("utf-8"))
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))  # half a character, in a file's name say, as JSON writes it
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> str:

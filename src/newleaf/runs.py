@@ -82,9 +82,10 @@ class Run:
         """RunError if the directory holds something else than a run or a plan: nothing of the user's is ever overwritten."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file", where=str(self.path), expected="a directory for the run", hint="choose another --out")
-        if not self.path.is_dir() or self.plan.exists():
+        if not self.path.is_dir() or (self.plan.exists() and (self.begun or self.checkpoints.exists() or self.model.exists())):
             return
-        foreign = sorted(p.name for p in self.path.iterdir() if p.name not in UNFINISHED and not p.name.startswith(fsio.TEMPORARY))
+        ours = UNFINISHED if self.asked.exists() else UNTOUCHED
+        foreign = sorted(p.name for p in self.path.iterdir() if p.name not in ours and not p.name.startswith(fsio.TEMPORARY))
         if foreign:
             raise RunError(
                 f"{self.path} holds something that is no run of newleaf ({', '.join(foreign[:3])})",
@@ -99,9 +100,9 @@ class Run:
         from filelock import FileLock, Timeout
 
         created, stopped = not self.path.exists(), False
-        fsio.make_folders(self.path)
         lock = FileLock(self.path / ".lock")
         try:
+            fsio.make_folders(self.path)
             lock.acquire(timeout=0)
         except Timeout:
             raise LockedError(
@@ -109,6 +110,8 @@ class Run:
                 where=str(self.path),
                 hint="wait for it, or choose another --out",
             ) from None
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}", where=str(self.path), hint="choose another --out") from error
         try:
             fsio.write_json(self.owner, {"pid": os.getpid(), "host": platform.node()})
             for folder in (self.path, self.data, self.checkpoints):
@@ -136,9 +139,8 @@ class Run:
         return "another process"
 
 
-UNFINISHED = frozenset(  # what a run leaves that was killed before its plan
-    {".lock", ".owner.json", ".asked.json", "clock.jsonl", "data", "tokenizer.json", "tokenizer_config.json"}
-)
+UNTOUCHED = frozenset({".lock", ".owner.json", "newleaf.toml"})  # what a plan, or a run that was refused, leaves
+UNFINISHED = UNTOUCHED | {".asked.json", "clock.jsonl", "data", "tokenizer.json", "tokenizer_config.json"}  # … or one killed before step 0
 
 
 def alive(pid: object, host: object) -> bool:

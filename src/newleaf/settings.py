@@ -189,7 +189,8 @@ def toml_value(value: Any) -> str:
         return text if any(mark in text for mark in ".en") else f"{text}.0"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml_value, value)) + "]"
-    escaped = "".join(ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in str(value))
+    text = str(value).encode("utf-8", "backslashreplace").decode()  # a file's name may hold what is no character
+    escaped = "".join(ESCAPES.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text)
     return f'"{escaped}"'
 
 
@@ -200,6 +201,6 @@ def check_range(name: str, value: float | None, low: float, high: float = float(
     """SettingError unless low <= value <= high (or low < value, with `above`). None passes: it is not set."""
     if value is None:
         return
-    if not (value > low if above else value >= low) or not value <= high or value != value:
+    if not (value > low if above else value >= low) or not value <= high or value in (float("inf"), float("-inf")):
         expected = f"more than {low:g}" if above else f"at least {low:g}"
         raise SettingError(f"{name} is {value}", where=name, expected=expected + (f" and at most {high:g}" if high != float("inf") else ""))

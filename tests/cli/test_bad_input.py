@@ -95,6 +95,17 @@ CASES: list[tuple[str, str, Callable[[Path], object] | None]] = [
     ("train --out run --resume", "sha256|changed|damaged", lambda place: (unfinished(place), flip("data/train-00000.bin")(place))),
     ("train --out run --resume", "newleaf.toml", lambda place: (unfinished(place), replaced("newleaf.toml", "seed = 0\n")(place))),
     ("plan good.txt --out run --steps 5", "run", None),
+    ("train --out run --extend --steps 5 --seed 3", "cannot change", None),
+    ("train good.txt --out good.txt/run --steps 5", "cannot be written", None),
+    ("train good.txt --out - --steps 5", "--out", None),
+    ("train good.txt --steps 5 --model.tied maybe", "model.tied", None),
+    ("train good.txt --steps 5 --optim.lr inf", "optim.lr", None),
+    ("train good.txt --recipe seed.toml", "seed", lambda place: (place / "seed.toml").write_text('seed = "x"\n')),
+    ("train good.txt --recipe budget.toml", "budget", lambda place: (place / "budget.toml").write_text("budget = 5\n")),
+    ("train good.txt --recipe minutes.toml", "minutes", lambda place: (place / "minutes.toml").write_text('[budget]\nminutes = "x"\n')),
+    ("train good.txt --recipe taken.toml", "taken", lambda place: (place / "taken.toml").write_text("taken = 3\n")),
+    ("verify run", "manifest.json", remove("data/manifest.json")),
+    ("verify run", "model.safetensors", remove("model.safetensors")),
     # the model
     ("generate missing hello", "no model", None),
     ("generate good.txt hello", "no model", None),
@@ -173,3 +184,23 @@ def test_a_run_that_was_refused_leaves_no_directory_behind(place: Path) -> None:
     assert run(["train", "short.txt", "--steps", "5"]) == 2
     assert not (place / "runs" / "missing").exists()
     assert not (place / "runs" / "short").exists()
+
+
+def test_a_folder_of_the_users_own_is_never_taken_for_a_torso(place: Path) -> None:
+    (place / "mine" / "data").mkdir(parents=True)
+    (place / "mine" / "data" / "book.txt").write_text("precious")
+    assert run("train good.txt --out mine --steps 1".split()) == 2
+    assert run("plan good.txt --out planned --steps 1 --train.threads 1".split()) == 0
+    (place / "planned" / "data").mkdir()
+    (place / "planned" / "data" / "book.txt").write_text("precious")
+    assert run("train good.txt --out planned".split()) == 2
+    assert (place / "mine" / "data" / "book.txt").read_text() == (place / "planned" / "data" / "book.txt").read_text() == "precious"
+
+
+def test_a_damaged_run_is_one_object_of_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flip("model.safetensors")(place)
+    assert run(["verify", "run", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is False
+    assert found["error"]["where"] == "run/model.safetensors"
+    assert [file["path"] for file in found["files"] if not file["ok"]] == ["run/model.safetensors"]

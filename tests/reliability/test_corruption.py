@@ -30,6 +30,7 @@ OTHER_FILES = {
     "tokenizer": "tokenizer.json",
     "training shards": "data/train-00000.bin",
     "held-out shards": "data/val-00000.bin",
+    "data manifest": "data/manifest.json",
     "best model": "model.safetensors",
 }
 
@@ -167,7 +168,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_bits
     assert str(file) in ended.stderr
 
 
-@pytest.mark.parametrize("artefact", ["tokenizer", "training shards", "held-out shards"])
+@pytest.mark.parametrize("artefact", ["tokenizer", "training shards", "held-out shards", "data manifest"])
 def test_a_damaged_text_is_refused_in_one_sentence_and_nothing_is_changed(stopped: Stopped, artefact: str) -> None:
     run = copied(stopped)
     file = run.file(artefact)

@@ -1,7 +1,12 @@
 """A run that was stopped and resumed is the run that was never stopped, bit for bit, in every cell of the matrix."""
 
+import random
+from typing import Any
+
 import pytest
-from reliability.harness import CHECKPOINT_EVERY, EVALUATE_EVERY, ROWS, Laboratory, require_intact
+from reliability.harness import CHECKPOINT_EVERY, EVALUATE_EVERY, ROWS, Laboratory, number_of, require_intact
+
+from newleaf.runs import Run, read_lines
 
 STEPS_AN_EPOCH = 20  # about: the tiny text has some 5,000 tokens
 STOPS = {
@@ -52,6 +57,23 @@ def test_a_run_that_is_stopped_again_and_again_resumes_to_the_same_bits(lab: Lab
         lab.server.run(lab.words(out, resume=True), fault=fault).require(143)
         assert require_intact(out) == (count + 1) * (CHECKPOINT_EVERY - 1)
     lab.require_same_end(out)
+
+
+def test_a_run_by_the_clock_goes_on_with_the_decisions_it_took(lab: Laboratory) -> None:
+    out, source, before = lab.new_run(), random.Random(0), list[dict[str, Any]]()
+    words = lab.words(out, resume=True)
+    words[words.index("--steps") : words.index("--steps") + 2] = ["--minutes", "0.08"]
+    for within, most in [("clock.jsonl", 4), ("checkpoints", 200), ("clock.jsonl", 8), ("", 300), (None, 0)]:
+        fault = within is not None and {"disk": source.randint(1, most), "within": within, "do": {"signals": ["SIGKILL"]}}
+        ended = lab.server.run(words, fault or None).require(0, -number_of("SIGKILL"))
+        taken = read_lines(Run(out).clock)
+        assert taken[: len(before)] == before
+        before = taken
+    assert ended.code == 0
+    summary, rows = Run(out).read_summary(), read_lines(Run(out).metrics)
+    assert [row["step"] for row in rows] == list(range(1, summary["steps"] + 1))
+    assert [decision["step"] for decision in taken] == sorted(decision["step"] for decision in taken)
+    assert summary["clock_decisions"] == len(taken)
 
 
 def test_the_matrix_stops_where_it_says(lab: Laboratory) -> None:

@@ -73,6 +73,8 @@ def test_a_pace_ends_on_time_whatever_the_pauses() -> None:
         pace.mark(step, step * 0.5)
     pace.pause(3.0)
     assert pace.seconds_per_step() == pytest.approx(0.5)
-    assert pace.fitting_last(10, 8.0, still_to_pause=2.0) == 10 + 160
+    assert pace.fitting_last(10, 8.0, still_to_pause=lambda last: 2.0) == 10 + 160
+    assert pace.fitting_last(10, 8.0, still_to_pause=lambda last: (last - 10) // 10 * 5.0) == 10 + 84  # half of the time
+    assert pace.fitting_last(10, 95.0, still_to_pause=lambda last: 0.0) == 11  # too late: one more step, so that what is last is judged
     assert pace.misses(170, 10, 8.0, 2.0) is False
     assert pace.misses(180, 10, 8.0, 2.0) is True

@@ -43,7 +43,8 @@ class State:
     train_seconds: float = 0.0  # of them, in steps
     decisions: list[Decision] = field(default_factory=list)
     best: Best | None = None
-    stale: int = 0  # evaluations since the best one
+    lowest: float | None = None  # held-out loss since the constant part began
+    stale: int = 0  # evaluations since then that did not get lower
     retry: int = 0  # how often training went back after a bad step
     tries: int = 0  # how often of these it went back without having got any further since
     micro_batch: int = 1  # rows at once

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from newleaf import api
@@ -46,6 +47,8 @@ def chat(
     if json_:
         raise UsageError("chat has no --json", where="--json", hint="use newleaf generate --json")
     opened = api.load(model)
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # what is no UTF-8 gets its sentence when it is encoded
     talk = ""
     print("It continues what you write; it was not trained to answer. An empty line ends.", file=sys.stderr)
     for turn, line in enumerate(lines()):

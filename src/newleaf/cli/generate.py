@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from newleaf import api
 from newleaf.cli.console import printable
-from newleaf.cli.words import STDIN, Flag, Json, Whole
+from newleaf.cli.main import STDIN
+from newleaf.cli.words import Flag, Json, Whole
+from newleaf.errors import TextError
 from newleaf.runtime import Precision
 
 
@@ -67,7 +69,7 @@ def generate(
         Print one JSON object on stdout.
     """
     opened = api.load(model)
-    text = sys.stdin.read() if prompt == STDIN else prompt
+    text = read_stdin() if prompt == STDIN else prompt
     sampling = opened.sampling(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, repetition_penalty=repetition_penalty,
         greedy=greedy or None, stop=tuple(stop) if stop else None, seed=seed, n=n,
@@ -96,6 +98,14 @@ def generate(
         "seed": seed,
     }
     print(json.dumps(found, ensure_ascii=False))
+
+
+def read_stdin() -> str:
+    """The prompt as it is, to the last line end; TextError if it is no UTF-8."""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise TextError("the prompt on stdin is not UTF-8", where="-", hint="convert it first") from None
 
 
 def show(piece: str) -> None:

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
-from newleaf.errors import Interrupted, NewleafError, UsageError
+from newleaf.errors import NewleafError, UsageError
 from newleaf.runtime import sleep_while_waiting
 from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
+STDIN = "\0stdin"  # what "-" becomes while the options are parsed: a bare dash looks like an option there
+FLAGS = ("--resume", "--extend", "--json", "--greedy", "--echo", "--help", "--version", "--")
 LATER = ("tune", "augment", "export", "serve", "explain", "data", "doctor")
 
 app = App(
@@ -49,7 +51,7 @@ def run(arguments: list[str]) -> int:
             from newleaf.cli.words import check_settings
 
             check_settings(arguments)
-        app(["\0stdin" if word == "-" else word for word in arguments], exit_on_error=False, print_error=False)
+        app(plain(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return 0
     except NewleafError as error:
@@ -68,11 +70,23 @@ def run(arguments: list[str]) -> int:
         return report(failure, as_json)
 
 
+def plain(arguments: list[str]) -> list[str]:
+    """The words as the parser understands them: a bare dash as a name for stdin, and each setting in one word with its value."""
+    words: list[str] = []
+    for word in arguments:
+        before = words[-1] if words else ""
+        valued = before.startswith("--") and "=" not in before and before not in FLAGS
+        if valued and "." in before and not word.startswith("--"):
+            words[-1] = f"{before}={word}"
+        else:
+            words.append(STDIN if word == "-" and not valued else word)
+    return words
+
+
 def report(error: NewleafError, as_json: bool) -> int:
     """The sentence as the last line of stderr; with --json its parts on stdout."""
     if as_json:
-        summary = error.summary if isinstance(error, Interrupted) else None
-        print(json.dumps(summary or {"error": error.as_json()}, ensure_ascii=False))
+        print(json.dumps(error.found or {"error": error.as_json()}, ensure_ascii=False))
     print(str(error), file=sys.stderr)
     return error.exit_code
 

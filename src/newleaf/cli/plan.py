@@ -8,6 +8,7 @@ from newleaf.cli.words import (
     Column,
     Data,
     Epochs,
+    Flag,
     From,
     Json,
     Minutes,
@@ -37,13 +38,25 @@ def plan(
     from_: From = None,
     seed: Seed = None,
     recipe: RecipeFile = None,
+    resume: Flag = False,
+    extend: Flag = False,
     json_: Json = False,
     settings: Settings = Recipe(),  # noqa: B008 (frozen)
 ) -> None:
-    """Show what `train` would do with the same arguments. Trains nothing; with --out the plan is written there for `train` to use."""
+    """Show what `train` would do with the same arguments. Trains nothing; with --out the plan is written there for `train` to use.
+
+    Parameters
+    ----------
+    resume
+        Show the plan of the run that stands in --out.
+    extend
+        The same.
+    """
     refuse_from(from_)
     budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
-    result = api.plan(inputs(data), **budget, out=out, val=val, column=column, seed=seed, recipe=recipe, settings=typed(settings))
+    result = api.plan(
+        inputs(data), **budget, out=out, val=val, column=column, seed=seed, recipe=recipe, resume=resume or extend, settings=typed(settings)
+    )
     if json_:
         print(json.dumps(result, ensure_ascii=False))
         return

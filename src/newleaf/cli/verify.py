@@ -18,16 +18,17 @@ def verify(path: str, *, json_: Json = False) -> None:
         Print one JSON object on stdout.
     """
     result = api.verify(path)
-    if json_:
+    if json_ and result["ok"]:
         print(json.dumps(result, ensure_ascii=False))
-    else:
+    if not json_:
         for file in result["files"]:
             print(f"{'ok     ' if file['ok'] else 'damaged'} {file['path']}{'' if file['ok'] else ' ' + file['reason']}")
     if not result["ok"]:
         damaged = [file for file in result["files"] if not file["ok"]]
-        raise Damaged(
-            f"{len(damaged)} of {len(result['files'])} files are damaged, the first is {damaged[0]['path']}, which {damaged[0]['reason']}"
-        )
+        first, count = damaged[0], f"{len(damaged)} of {len(result['files'])} files are damaged"
+        error = Damaged(f"{count}, the first is {first['path']}, which {first['reason']}", where=first["path"])
+        error.found = result | {"error": error.as_json()}
+        raise error
 
 
 class Damaged(RunError):

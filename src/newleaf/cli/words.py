@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from newleaf.cli.main import STDIN
 from newleaf.errors import UsageError
 from newleaf.settings import convert, leaves, names, unknown_setting
 from newleaf.training.settings import Recipe
@@ -16,7 +17,6 @@ def whole(kind: type, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value)
 
 
-STDIN = "\0stdin"  # what "-" becomes while the options are parsed: a bare dash looks like an option there
 Data = Annotated[str, Parameter(help="Files, folders, globs, or - for stdin; none: the source of the Python standard library.")]
 Out = Annotated[str | None, Parameter(help="The run directory; runs/ and the name of the text by default.")]
 Minutes = Annotated[float | None, Parameter(help="Budget: minutes of the whole command (10 if no budget is given).")]

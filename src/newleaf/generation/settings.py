@@ -82,6 +82,8 @@ def resolve(given: Mapping[str, Any], generation_config: Mapping[str, Any] | Non
         if name not in known:
             raise unknown_setting(name, known)
     model = from_generation_config(generation_config or {})
+    if asked.get("greedy"):
+        model.pop("repetition_penalty", None)
     if any(name in asked for name in ("temperature", "top_p", "top_k", "min_p")):
         model.pop("greedy", None)
     return Sampling(**(model | asked))

@@ -8,7 +8,7 @@ from newleaf.errors import RunError
 from newleaf.text.split import survey
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts, make_plan
-from newleaf.training.planfile import write_plan
+from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import corpora, plan_data, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
 
@@ -18,6 +18,8 @@ PROBE_BYTES = 1_000_000  # of text that are encoded to see how many bytes a toke
 def foresee_run(request: Request, write: bool) -> dict[str, Any]:
     """The plan as JSON; with `write` it becomes the newleaf.toml of a new directory."""
     run = request.run
+    if request.resume and run.plan.exists():
+        return as_json(read_plan(run)[0])
     if write:
         run.require_ours()
         if run.path.exists() and any(run.path.iterdir()):

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Decision, State
-from newleaf.conversion.card import write_card
 from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.errors import DiskFullError, DivergedError, Interrupted
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
-from newleaf.evaluation.report import write_report
 from newleaf.generation.engine import Engine
 from newleaf.generation.settings import Sampling
+from newleaf.jobs.pages import write_pages
 from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
 from newleaf.jobs.view import View
 from newleaf.loss.language import language
@@ -73,8 +72,9 @@ class Pretraining:
 
     def _baselines(self) -> dict[str, float]:
         data = self.setup.data
-        held_out = data.text(data.val)
-        most = baseline_bytes(self.setup.plan.budget.minutes, len(held_out))
+        minutes = self.setup.plan.budget.minutes
+        held_out = data.text(data.val[: self.final_tokens])[: baseline_bytes(minutes, 0)]
+        most = baseline_bytes(minutes, len(held_out))
         return baselines(data.text(data.train[max(0, len(data.train) - most) :])[-most:], held_out, most)
 
     def run(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Pretraining:
             loop.run()
             return self._finish(loop)
         except Interrupted as stopped:
-            stopped.summary = self._write("signal")
+            stopped.found = self._write("signal")
             raise
         except DivergedError:
             self._write("nan")
@@ -238,14 +238,16 @@ class Pretraining:
         setup, state = self.setup, self.loop.state
         manifest, config = setup.data.manifest, setup.plan.config
         shown = getattr(self, "best", None) or getattr(self, "last_evaluation", None)
+        sampled = (self.sample_bytes, len(self.sample_ids) - 1) if state.best else (None, None)
+        val_bytes, val_tokens = (shown.num_bytes, shown.num_tokens) if shown else sampled
         tokens_per_second = state.tokens / state.train_seconds if state.train_seconds else None
         flops = tokens_per_second * size.flops_per_token(config) if tokens_per_second else None
         best = state.best
         return {
             "val_bpb": self.best.val_bpb if self.final else best.val_bpb if best else None,
             "val_loss": self.best.val_loss if self.final else best.val_loss if best else None,
-            "val_bytes": shown.num_bytes if shown else None,
-            "val_tokens": shown.num_tokens if shown else None,
+            "val_bytes": val_bytes,
+            "val_tokens": val_tokens,
             "final_val_bpb": self.final.val_bpb if self.final else None,
             "best_step": best.step if best else None,
             "train_bytes": manifest["train_bytes"],
@@ -277,9 +279,3 @@ def fixed_prompts(setup: Setup) -> list[str]:
     beginning = setup.data.tokenizer.decode([int(i) for i in setup.data.val[1:13]])
     words = beginning.replace("\ufffd", "").strip()
     return ["", words] if words else [""]
-
-
-def write_pages(run: runs.Run) -> None:
-    """report.html and README.md; both hold English and Chinese, the person's language first."""
-    write_report(run.path, runtime.language())
-    write_card(run.path, runtime.language())

@@ -58,7 +58,7 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     if planned is not None and planned.config.vocab_size != data.tokenizer.vocab_size:
         raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
-    plan = replace(plan, decisions=request.decisions)
+    plan = replace(plan, decisions=request.decisions or plan.decisions)
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
     if plan.budget.seconds is not None:
         write_decisions(run, decisions)
@@ -91,8 +91,14 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
             f"no checkpoint in {run.checkpoints} can be trusted", where=str(run.checkpoints), hint="start anew with another --out"
         )
     state = found.state if found else first_state(run, plan, machine)
-    taken = [Decision(**row) for row in runs.read_lines(run.clock)]
+    state.seconds = spent(run, state)
+    try:
+        taken = [Decision(**row) for row in runs.read_lines(run.clock)]
+    except TypeError as error:
+        raise RunError(f"{run.clock} is damaged: {error}", where=str(run.clock), hint="restore it, or extend the run") from None
     state.decisions = taken or state.decisions
+    if not taken and plan.budget.seconds is not None:  # it was stopped between its text and its first decision
+        write_decisions(run, state.decisions)
     lost = seal_problem(run.model) if state.best else None
     if lost:
         view.event(
@@ -111,17 +117,21 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
     return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, already), found)
 
 
+def spent(run: Run, state: State) -> float:
+    """Seconds of the earlier processes, also of what came after the last checkpoint of one that was killed."""
+    rows = runs.read_lines(run.metrics)
+    return max(state.seconds, float(run.read_summary().get("seconds") or 0.0), float(rows[-1].get("seconds", 0.0)) if rows else 0.0)
+
+
 def first_state(run: Run, plan: Plan, machine: runtime.Machine) -> State:
     """Of a run that was stopped before its first checkpoint."""
     seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
-    spent = float(run.read_summary().get("seconds") or 0.0)
     return State(
         micro_batch=plan.recipe.train.micro_batch or 1,
         decisions=decisions,
         matmul_seconds=seconds,
         fingerprint=fingerprint(machine),
-        seconds=spent,
     )
 
 
@@ -131,6 +141,11 @@ def extend(request: Request, view: View, already: float) -> Setup:
     plan, inputs = read_plan(run)
     if request.budget is None:
         raise UsageError("--extend needs to know by how much", expected="--minutes, --steps, --tokens or --epochs")
+    fixed = [f"--{name}" for name in ("seed", "val") if getattr(request, name) is not None] + [
+        f"--{name}" for name in sorted(request.given)
+    ]
+    if fixed:
+        raise UsageError(f"{fixed[0]} cannot change when a run is extended", where=fixed[0], hint="leave it out, or train a new run")
     setup = reopen(run, plan, inputs, view, already)
     trunk = store.load(run.checkpoints / store.TRUNK)
     state = trunk.state
@@ -142,14 +157,15 @@ def extend(request: Request, view: View, already: float) -> Setup:
     total = before + (request.budget.seconds or 0.0)
     state.decisions = [*(d for d in setup.state.decisions if d.step < state.step), Decision(state.step, state.step + more, restart=True)]
     state.trunk_step, state.seconds, state.train_seconds = None, before, setup.state.train_seconds
-    state.best = setup.state.best  # the model at the top stays the best so far
+    state.best = setup.state.best  # the model at the top stays the best so far …
+    state.lowest, state.stale = None, 0  # … but a constant rate is not to be compared with what had cooled down
     budget = Budget(minutes=total / 60) if request.budget.seconds is not None else Budget(steps=state.step + more)
     longer = replace(plan, budget=budget, last_step=state.step + more)
     store.save(run.checkpoints, trunk.weights, trunk.optimizer, state)
     for path in store.by_step(run.checkpoints):
         if path.name > f"step-{state.step:08d}":
             fsio.remove_tree(path)
-    if budget.seconds is not None:
+    if budget.seconds is not None or run.clock.exists():
         write_decisions(run, state.decisions)
     write_plan(run, longer, inputs)
     view.event(f"going on from the trunk at step {state.step:,}", f"从主干的第 {state.step:,} 步继续")

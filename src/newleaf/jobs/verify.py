@@ -1,6 +1,6 @@
 """Every byte below a path, against the hashes written beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
 from newleaf.errors import NewleafError, RunError
 from newleaf.runs import Run, read_json
+from newleaf.training.planfile import read_plan
+from newleaf.training.prepare import read_manifest
 
 Finding = tuple[Path, str | None]  # a file, and what is wrong with it
 
@@ -31,12 +33,31 @@ def of_folder(folder: Path) -> Iterator[Finding]:
     if (folder / store.STATE).exists() or (folder / store.OPTIMIZER).exists():
         yield from of_checkpoint(folder)
         return
-    if run.model.exists():
+    if run.model.exists() or (run.plan.exists() and run.read_summary().get("best_step")):
         yield run.model, seal_problem(run.model)
-    if run.manifest.exists():
+    if run.manifest.exists() or (run.plan.exists() and run.checkpoints.exists()):
         yield from of_data(run)
+    yield from of_notes(run)
     for path in [*store.by_step(run.checkpoints), *([run.checkpoints / store.TRUNK] if (run.checkpoints / store.TRUNK).exists() else [])]:
         yield from of_checkpoint(path)
+
+
+def of_notes(run: Run) -> Iterator[Finding]:
+    """Files that have no hash: whether they can be read at all."""
+    for path in (run.path / "config.json", run.path / "generation_config.json", run.summary):
+        if path.exists():
+            yield path, why(lambda path=path: read_json(path))  # type: ignore[misc]
+    if run.plan.exists():
+        yield run.plan, why(lambda: read_plan(run))
+
+
+def why(read: Callable[[], object]) -> str | None:
+    """What reading complains of, or None."""
+    try:
+        read()
+    except NewleafError as error:
+        return str(error)
+    return None
 
 
 def of_checkpoint(folder: Path) -> Iterator[Finding]:
@@ -48,12 +69,13 @@ def of_checkpoint(folder: Path) -> Iterator[Finding]:
 def of_data(run: Run) -> Iterator[Finding]:
     """The tokenizer and the token shards, by the data manifest."""
     try:
-        manifest = read_json(run.manifest)
+        manifest = read_manifest(run)
+        yield run.manifest, None
         tokenizer = run.path / "tokenizer.json"
         same = tokenizer.exists() and fsio.sha256(tokenizer) == manifest["tokenizer_sha256"]
         yield tokenizer, None if same else "is not the one that the text was encoded with"
         for part in ("train", "val"):
             for entry in manifest[part]["files"]:
                 yield run.data / entry["path"], store.problem(run.data / entry["path"], entry["size"], entry["sha256"])
-    except (NewleafError, KeyError, TypeError) as error:
+    except (NewleafError, OSError, KeyError, TypeError) as error:
         yield run.manifest, str(error)

@@ -5,7 +5,8 @@ fast the machine is: each is appended to clock.jsonl and made durable before it 
 """
 
 import time
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from newleaf.checkpoint.state import Decision
@@ -41,7 +42,7 @@ class Budget:
 
     def __str__(self) -> str:
         name, value = next((name, value) for name, value in vars(self).items() if value is not None)
-        return f"{value:g} {name}"
+        return f"{value:g} {name}" if isinstance(value, float) else f"{value:,} {name}"
 
     def in_steps(self, batch_tokens: int, epoch_tokens: int) -> int | None:
         """The number of steps, where it does not depend on the clock."""
@@ -112,12 +113,14 @@ class Pace:
         (first, began), (last, ended) = self.marks[0], self.marks[-1]
         return max(1e-6, (ended - began) / (last - first))
 
-    def fitting_last(self, step: int, seconds: float, still_to_pause: float) -> int | None:
-        """The last step that ends on time from here, or None if it cannot be told yet."""
+    def fitting_last(self, step: int, seconds: float, still_to_pause: Callable[[int], float]) -> int | None:
+        """The last step that ends on time from here, or None if it cannot be told yet. `still_to_pause` depends on that step."""
         pace = self.seconds_per_step()
         if pace is None:
             return None
-        return step + max(0, int((self.deadline - seconds - still_to_pause) / pace))
+        left = self.deadline - seconds
+        candidates = range(step + 1, step + max(0, int(left / pace)) + 1)
+        return step + max(1, bisect_right(candidates, left, key=lambda last: (last - step) * pace + still_to_pause(last)))
 
     def misses(self, last: int, step: int, seconds: float, still_to_pause: float) -> bool:
         """Whether ending at `last` would leave the budget by more than DECISION_SHARE of it."""

@@ -62,6 +62,9 @@ class Loop:
                 self._leave()
         if self.state.best is None:  # its file was damaged after the last evaluation
             self._evaluate()
+        if self.state.trunk_step is None:  # too short for a decay: the end is the trunk
+            self.state.trunk_step = self.state.step
+            self.save(store.TRUNK)
         self.save()
 
     @property
@@ -153,10 +156,11 @@ class Loop:
             raise BadStep(f"the held-out loss is {evaluation.val_loss}")
         self.require_finite()
         state = self.state
-        state.stale += 1
+        lower = state.lowest is None or evaluation.val_loss < state.lowest
+        state.lowest, state.stale = (evaluation.val_loss, 0) if lower else (state.lowest, state.stale + 1)
         if state.best is None or evaluation.val_loss < state.best.val_loss:
             sha256 = self.task.keep(self.model, state.step, evaluation)
-            state.best, state.stale = Best(evaluation.val_loss, evaluation.val_bpb, state.step, sha256), 0
+            state.best = Best(evaluation.val_loss, evaluation.val_bpb, state.step, sha256)
         self.metrics.add(val_loss=evaluation.val_loss, val_bpb=evaluation.val_bpb)
         self.task.on_evaluation(self.state, evaluation)
 
@@ -202,12 +206,12 @@ class Loop:
     def _check_clock(self, force: bool = False) -> None:
         """Take and write a new decision if the one in force would end early or late, or if `force` asks for one."""
         state, last = self.state, self.state.decisions[-1].last
-        if self.pace is None or state.step < state.decisions[-1].step:
+        if self.pace is None or self.finished or state.step < state.decisions[-1].step:
             return  # no clock, or a resumed run on its way to decisions already taken
         self.pace.deadline = self.pace.budget - self.task.tail_seconds(self.pauses["evaluation"])
-        now, pauses = self.stopwatch(), self._still_to_pause(last)
-        fitting = self.pace.fitting_last(state.step, now, pauses)
-        if fitting is None or not (force or self.pace.misses(last, state.step, now, pauses)):
+        now = self.stopwatch()
+        fitting = self.pace.fitting_last(state.step, now, self._still_to_pause)
+        if fitting is None or not (force or self.pace.misses(last, state.step, now, self._still_to_pause(last))):
             return
         if not clock.enough(state.decisions) or fitting < last:
             self._decide(Decision(state.step, fitting))

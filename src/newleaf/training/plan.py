@@ -134,15 +134,19 @@ def candidates(recipe: Recipe, vocab_size: int, context: int) -> Iterator[ModelC
     chosen = recipe.model
     axes = {name: getattr(chosen, name) for name in ("kv_heads", "mlp", "tied", "heads", "head_dim") if getattr(chosen, name) is not None}
     ladder = LADDER if chosen.width is None or chosen.depth is None else ((chosen.depth, chosen.width),)
+    refused: SettingError | None = None
+    found = 0
     for depth, width in ladder:
-        yield preset(
-            chosen.family or "qwen3",
-            vocab_size=vocab_size,
-            width=chosen.width or width,
-            depth=chosen.depth or depth,
-            context=context,
-            **axes,
-        )
+        sizes = {"width": chosen.width or width, "depth": chosen.depth or depth}
+        try:
+            config = preset(chosen.family or "qwen3", vocab_size=vocab_size, context=context, **sizes, **axes)
+        except SettingError as error:  # these heads do not go with this width
+            refused = error
+            continue
+        found += 1
+        yield config
+    if refused is not None and not found:
+        raise refused
 
 
 # the plan ---------------------------------------------------------------------------------------------------------------

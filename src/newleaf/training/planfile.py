@@ -9,7 +9,7 @@ from newleaf.checkpoint.state import Decision
 from newleaf.errors import RunError, SettingError
 from newleaf.model.config import ModelConfig
 from newleaf.runs import Run
-from newleaf.settings import build, flatten, leaves, names, read_toml, to_toml, unknown_setting
+from newleaf.settings import build, convert, flatten, leaves, names, read_toml, to_toml, unknown_setting
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan
 from newleaf.training.settings import Recipe
@@ -63,23 +63,28 @@ def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
 
 
 def recipe_layer(table: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """({dotted setting: value}, what else a recipe may say: budget, seed, decisions) of a TOML recipe or of a run's newleaf.toml."""
-    settings = flatten({group: table[group] for group in GROUPS if group in table})
+    """({dotted setting: value}, what else a recipe may say: budget, seed, decisions, inputs) of a recipe or of a run's newleaf.toml."""
     known = [*names(Recipe), *(f"budget.{field.name}" for field in fields(Budget)), "seed", "newleaf"]
     for name, value in table.items():
-        if name in (*GROUPS, *OUR_SECTIONS, "budget", "seed", "newleaf"):
+        if name in ("seed", "newleaf"):
             continue
-        inner = next(iter(value), "") if isinstance(value, Mapping) else ""
-        raise unknown_setting(f"{name}.{inner}" if inner else name, known)
-    other: dict[str, Any] = {"seed": table.get("seed")}
-    for name, value in dict(table.get("budget", {})).items():
-        if f"budget.{name}" not in known:
+        if name not in (*GROUPS, *OUR_SECTIONS, "budget"):
+            inner = next(iter(value), "") if isinstance(value, Mapping) else ""
+            raise unknown_setting(f"{name}.{inner}" if inner else name, known)
+        if not isinstance(value, Mapping):
+            raise SettingError(f"{name} is {value!r} in {path}", where=path, expected=f"a table [{name}]")
+    settings = flatten({group: table[group] for group in GROUPS if group in table})
+    other: dict[str, Any] = {"seed": convert("seed", table["seed"], int) if "seed" in table else None, "inputs": table.get("inputs", {})}
+    kinds = {"minutes": float, "steps": int, "tokens": int, "epochs": float}
+    for name, value in table.get("budget", {}).items():
+        if name not in kinds:
             raise unknown_setting(f"budget.{name}", known)
-        other[name] = value
+        other[name] = convert(f"budget.{name}", value, kinds[name])
     decisions = table.get("taken", {}).get("decisions")
     if decisions:
         try:
-            other = {"seed": other["seed"], "decisions": tuple(Decision(*d) for d in decisions), "steps": decisions[-1][1]}
-        except (TypeError, IndexError):
+            other = {name: other[name] for name in ("seed", "inputs")} | {"steps": int(decisions[-1][1])}
+            other["decisions"] = tuple(Decision(*decision) for decision in decisions)
+        except (TypeError, IndexError, ValueError):
             raise SettingError(f"{path} has decisions that cannot be read", where=path, hint="take it from a finished run again") from None
     return settings, other

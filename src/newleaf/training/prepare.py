@@ -3,6 +3,7 @@
 The manifest is written last: a data directory without one is a torso, and the next start begins it anew.
 """
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -81,7 +82,7 @@ def prepare(
     }
     seen = {"tokenizer_bytes": min(split.train_bytes, settings.tokenizer_bytes or split.train_bytes)}
     manifest = split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
-    fsio.write_json(run.manifest, manifest)
+    write_manifest(run, manifest)
     return manifest
 
 
@@ -102,12 +103,30 @@ def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threa
     old = manifest["train"]
     train = {name: old[name] + more[name] for name in ("num_tokens", "num_documents", "files")}
     sums = {name: manifest[name] + split.train_bytes for name in ("train_bytes", "bytes")}
-    fsio.write_json(run.manifest, manifest | sums | {"train": train, "added": added})
+    write_manifest(run, manifest | sums | {"train": train, "added": added})
+
+
+def write_manifest(run: Run, manifest: dict[str, Any]) -> None:
+    """data/manifest.json, with a hash of itself: what is held out hangs on it."""
+    fsio.write_json(run.manifest, manifest | {"sha256": manifest_sha256(manifest)})
+
+
+def read_manifest(run: Run) -> dict[str, Any]:
+    """ShardError if it is not as it was written."""
+    manifest = read_json(run.manifest)
+    if manifest.get("sha256") != manifest_sha256(manifest):
+        raise ShardError(f"{run.manifest} has changed since it was written", where=str(run.manifest), hint="restore it, or start a new run")
+    return manifest
+
+
+def manifest_sha256(manifest: dict[str, Any]) -> str:
+    """Of everything in it but the hash."""
+    return hashlib.sha256(fsio.json_text({name: value for name, value in manifest.items() if name != "sha256"}).encode()).hexdigest()
 
 
 def open_data(run: Run, verify: bool) -> Data:
     """What `prepare` wrote; with `verify` every byte of it is checked first."""
-    manifest = read_json(run.manifest)
+    manifest = read_manifest(run)
     tokenizer_file = run.path / "tokenizer.json"
     if not tokenizer_file.exists() or fsio.sha256(tokenizer_file) != manifest["tokenizer_sha256"]:
         raise ShardError(

@@ -14,7 +14,7 @@ from newleaf.settings import from_environment, leaves, merge, read_toml
 from newleaf.text.read import default_name
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan
-from newleaf.training.planfile import read_plan, recipe_layer
+from newleaf.training.planfile import NO_INPUTS, read_plan, recipe_layer
 from newleaf.training.settings import Recipe
 
 DEFAULT_MINUTES = 10.0
@@ -43,7 +43,7 @@ class Request:
     @property
     def inputs(self) -> dict[str, Any]:
         """What the plan remembers of where the text came from."""
-        return {"data": list(self.data), "val": self.val, "column": self.column}
+        return {"data": same_paths(self.data), "val": self.val and same_paths([self.val])[0], "column": self.column}
 
 
 def make_request(
@@ -65,7 +65,11 @@ def make_request(
             "--resume and --extend were given together", expected="one of them", hint="--resume finishes a run, --extend goes on after it"
         )
     inputs = (os.fspath(data),) if isinstance(data, str | os.PathLike) else tuple(os.fspath(item) for item in data)
-    said, other = recipe_layer(read_toml(Path(recipe)), os.fspath(recipe)) if recipe else ({}, {})
+    table = read_toml(Path(recipe)) if recipe else {}
+    said, other = recipe_layer(table, os.fspath(recipe)) if recipe else ({}, {})
+    if not inputs and not (resume or extend):  # a run's own plan knows its text
+        known = NO_INPUTS | other.get("inputs", {})
+        inputs, val, column = tuple(known["data"]), val or known["val"], column or known["column"]
     given = {name: value for name, value in budget.items() if value is not None}
     if not given:
         given = {field.name: other[field.name] for field in fields(Budget) if other.get(field.name) is not None}
@@ -99,10 +103,11 @@ def require_same(request: Request, plan: Plan, inputs: Mapping[str, Any]) -> Non
     """UsageError, naming both, if a command to resume asks for something else than the run was begun with."""
     pairs: list[tuple[str, Any, Any]] = []
     if request.budget is not None:
-        pairs.append(("the budget", str(plan.budget), str(request.budget)))
+        pairs.append(("the budget", plan.budget, request.budget))
     if request.data:
         pairs.append(("DATA", same_paths(inputs.get("data", [])), same_paths(request.data)))
-    pairs += [(f"--{name}", inputs.get(name), value) for name in ("val", "column") if (value := getattr(request, name)) is not None]
+    asked = request.inputs
+    pairs += [(f"--{name}", inputs.get(name), asked[name]) for name in ("val", "column") if asked[name] is not None]
     if request.seed is not None:
         pairs.append(("--seed", plan.seed, request.seed))
     planned = dict(leaves(plan.recipe))
@@ -142,16 +147,15 @@ def require_state(request: Request) -> dict[str, Any] | None:
 def remember(request: Request) -> Request:
     """Write down what a new run is asked for, until its plan says it: a bare --resume after a kill means the same again."""
     run = request.run
-    if run.plan.exists():
+    if run.begun:
         fsio.remove_tree(run.asked)
         return request
-    if request.resume and not request.data and run.asked.exists():
+    if request.resume and not request.data and run.asked.exists() and not run.plan.exists():
         request = recalled(request, read_json(run.asked))
     budget = {} if request.budget is None else {name: value for name, value in vars(request.budget).items() if value is not None}
     settings = {name: value for name, value in leaves(request.recipe) if name in request.given}
     decisions = [[d.step, d.last, d.restart, d.enough] for d in request.decisions]
-    asked = {"data": same_paths(request.data), "val": request.val and same_paths([request.val])[0], "column": request.column}
-    fsio.write_json(run.asked, asked | {"budget": budget, "seed": request.seed, "settings": settings, "decisions": decisions})
+    fsio.write_json(run.asked, request.inputs | {"budget": budget, "seed": request.seed, "settings": settings, "decisions": decisions})
     return request
 
 
