@@ -2,8 +2,8 @@
 
 import random
 
-WORDS = "the spring river moon night flower leaf of and a bright old new song".split()
-WORDS += "春江 花月 夜 新叶 明 流 水".split()
+WORDS = ["the", "spring", "river", "moon", "night", "flower", "leaf", "of", "and", "a", "bright", "old", "new", "song"]
+WORDS += ["春江", "花月", "夜", "新叶", "明", "流", "水"]
 
 
 def text(num_lines: int, seed: int = 0) -> str:

@@ -189,11 +189,11 @@ def test_a_run_that_was_refused_leaves_no_directory_behind(place: Path) -> None:
 def test_a_folder_of_the_users_own_is_never_taken_for_a_torso(place: Path) -> None:
     (place / "mine" / "data").mkdir(parents=True)
     (place / "mine" / "data" / "book.txt").write_text("precious")
-    assert run("train good.txt --out mine --steps 1".split()) == 2
-    assert run("plan good.txt --out planned --steps 1 --train.threads 1".split()) == 0
+    assert run(["train", "good.txt", "--out", "mine", "--steps", "1"]) == 2
+    assert run(["plan", "good.txt", "--out", "planned", "--steps", "1", "--train.threads", "1"]) == 0
     (place / "planned" / "data").mkdir()
     (place / "planned" / "data" / "book.txt").write_text("precious")
-    assert run("train good.txt --out planned".split()) == 2
+    assert run(["train", "good.txt", "--out", "planned"]) == 2
     assert (place / "mine" / "data" / "book.txt").read_text() == (place / "planned" / "data" / "book.txt").read_text() == "precious"
 
 

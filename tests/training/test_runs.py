@@ -12,10 +12,49 @@ from newleaf import fsio
 from newleaf.cli.main import run
 from newleaf.runs import read_lines
 
-SHAPE = "--model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32".split()
-SUMMARY = """val_bpb val_loss val_bytes val_tokens final_val_bpb best_step train_bytes train_tokens tokens_trained epochs steps seconds
-train_seconds tokens_per_second flops_per_second matmul_flops_per_second mfu parameters vocab_size context stopped_by seed fingerprint
-exact clock_decisions baselines version""".split()
+SHAPE = [
+    "--model.width",
+    "64",
+    "--model.depth",
+    "1",
+    "--model.context",
+    "32",
+    "--train.batch_tokens",
+    "64",
+    "--train.threads",
+    "1",
+    "--train.precision",
+    "float32",
+]
+SUMMARY = [
+    "val_bpb",
+    "val_loss",
+    "val_bytes",
+    "val_tokens",
+    "final_val_bpb",
+    "best_step",
+    "train_bytes",
+    "train_tokens",
+    "tokens_trained",
+    "epochs",
+    "steps",
+    "seconds",
+    "train_seconds",
+    "tokens_per_second",
+    "flops_per_second",
+    "matmul_flops_per_second",
+    "mfu",
+    "parameters",
+    "vocab_size",
+    "context",
+    "stopped_by",
+    "seed",
+    "fingerprint",
+    "exact",
+    "clock_decisions",
+    "baselines",
+    "version",
+]
 
 
 @pytest.fixture

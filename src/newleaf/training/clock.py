@@ -14,6 +14,7 @@ from newleaf.errors import UsageError
 
 DECISION_SHARE = 0.01  # of the budget: a projected end farther off than this is a reason to decide again …
 REMAINING_SHARE = 0.05  # … if it is also more than this share of what remains: early on, the pace itself is not known better
+CALM_SHARE = 0.03  # of the budget: so long a decision stands, but in the last part of about twice that length
 RECENT_SECONDS = 5.0  # the step rate is measured over about this long, so that a busy neighbour is noticed soon
 
 
@@ -94,6 +95,7 @@ class Pace:
 
     budget: float  # seconds of the whole command
     deadline: float = 0.0  # seconds of the run at which the last step should be done
+    decided: float = 0.0  # seconds of the run at the last decision
     marks: list[tuple[int, float]] = field(default_factory=list)  # (step, seconds of the run)
 
     def mark(self, step: int, seconds: float) -> None:
@@ -121,6 +123,11 @@ class Pace:
         left = self.deadline - seconds
         candidates = range(step + 1, step + max(0, int(left / pace)) + 1)
         return step + max(1, bisect_right(candidates, left, key=lambda last: (last - step) * pace + still_to_pause(last)))
+
+    def calm(self, seconds: float) -> bool:
+        """Whether the last decision still stands: a shared machine is fast and slow by turns, and most of it evens out."""
+        near_the_end = self.deadline - seconds < 2 * CALM_SHARE * self.budget
+        return not near_the_end and seconds - self.decided < CALM_SHARE * self.budget
 
     def misses(self, last: int, step: int, seconds: float, still_to_pause: float) -> bool:
         """Whether ending at `last` would leave the budget by more than DECISION_SHARE of it."""

@@ -211,8 +211,11 @@ class Loop:
         self.pace.deadline = self.pace.budget - self.task.tail_seconds(self.pauses["evaluation"])
         now = self.stopwatch()
         fitting = self.pace.fitting_last(state.step, now, self._still_to_pause)
-        if fitting is None or not (force or self.pace.misses(last, state.step, now, self._still_to_pause(last))):
+        if fitting is None or (
+            not force and (self.pace.calm(now) or not self.pace.misses(last, state.step, now, self._still_to_pause(last)))
+        ):
             return
+        self.pace.decided = now
         if not clock.enough(state.decisions) or fitting < last:
             self._decide(Decision(state.step, fitting))
 
