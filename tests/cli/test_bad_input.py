@@ -95,7 +95,7 @@ CASES: list[tuple[str, str, Callable[[Path], object] | None]] = [
     ("train --out run --resume", "sha256|changed|damaged", lambda place: (unfinished(place), flip("data/train-00000.bin")(place))),
     ("train --out run --resume", "newleaf.toml", lambda place: (unfinished(place), replaced("newleaf.toml", "seed = 0\n")(place))),
     ("plan good.txt --out run --steps 5", "run", None),
-    ("train --out run --extend --steps 5 --seed 3", "cannot change", None),
+    ("train --out run --extend --steps 5 --seed 3", "--seed", None),
     ("train good.txt --out good.txt/run --steps 5", "cannot be written", None),
     ("train good.txt --out - --steps 5", "--out", None),
     ("train good.txt --steps 5 --model.tied maybe", "model.tied", None),

@@ -211,3 +211,12 @@ def test_without_any_checkpoint_to_trust_the_command_is_refused(stopped: Stopped
     assert error.exit_code == 2
     ended = run.lab.server.run(run.lab.words(run.out, resume=True)).require(2)
     assert "can be trusted" in ended.sentence
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_whose_text_is_gone_is_refused_and_its_checkpoints_stay(stopped: Stopped, resume: bool) -> None:
+    run = copied(stopped)
+    shutil.rmtree(Run(run.out).data)
+    ended = run.lab.server.run(run.lab.words(run.out, resume=resume)).require(2)
+    assert "data/manifest.json is missing" in ended.sentence
+    assert len(store.by_step(Run(run.out).checkpoints)) >= 2

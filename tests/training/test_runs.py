@@ -1,6 +1,8 @@
 """Whole runs through the command line: what they leave, what repeats them, and how they go on."""
 
 import json
+import re
+import shlex
 import shutil
 import tomllib
 from pathlib import Path
@@ -12,49 +14,16 @@ from newleaf import fsio
 from newleaf.cli.main import run
 from newleaf.runs import read_lines
 
-SHAPE = [
-    "--model.width",
-    "64",
-    "--model.depth",
-    "1",
-    "--model.context",
-    "32",
-    "--train.batch_tokens",
-    "64",
-    "--train.threads",
-    "1",
-    "--train.precision",
-    "float32",
-]
-SUMMARY = [
-    "val_bpb",
-    "val_loss",
-    "val_bytes",
-    "val_tokens",
-    "final_val_bpb",
-    "best_step",
-    "train_bytes",
-    "train_tokens",
-    "tokens_trained",
-    "epochs",
-    "steps",
-    "seconds",
-    "train_seconds",
-    "tokens_per_second",
-    "flops_per_second",
-    "matmul_flops_per_second",
-    "mfu",
-    "parameters",
-    "vocab_size",
-    "context",
-    "stopped_by",
-    "seed",
-    "fingerprint",
-    "exact",
-    "clock_decisions",
-    "baselines",
-    "version",
-]
+SHAPE = shlex.split(
+    "--model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
+)
+SUMMARY = re.findall(
+    r"\w+",
+    """val_bpb val_loss val_bytes val_tokens final_val_bpb best_step train_bytes train_tokens tokens_trained epochs steps seconds
+    train_seconds
+    tokens_per_second flops_per_second matmul_flops_per_second mfu parameters vocab_size context stopped_by seed fingerprint exact
+    clock_decisions baselines version""",
+)
 
 
 @pytest.fixture

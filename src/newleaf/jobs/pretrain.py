@@ -1,6 +1,7 @@
 """Text and a budget in, a finished run directory out."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Decision, State
 from newleaf.conversion.huggingface import read_model, write_model
-from newleaf.errors import DiskFullError, DivergedError, Interrupted
+from newleaf.errors import DiskFullError, DivergedError, Interrupted, NewleafError
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
 from newleaf.generation.engine import Engine
@@ -40,7 +41,8 @@ VAL_SHARE = 0.1  # of a budget in minutes that the final figure of a --val file 
 def pretrain(request: Request, view: View, already: float) -> dict[str, Any]:
     """Run the whole job; the caller holds the run's lock. Returns summary.json's object."""
     if request.extend:
-        setup = extend(request, view, already)
+        with unfinished(request.run):
+            setup = extend(request, view, already)
     elif request.run.begun:
         setup = resume(request, view, already)
     else:
@@ -48,6 +50,18 @@ def pretrain(request: Request, view: View, already: float) -> dict[str, Any]:
     job = Pretraining(setup, view)  # a signal up to here finds nothing to save and ends the job at once
     with listening() as job.stop:
         return job.run()
+
+
+@contextmanager
+def unfinished(run: runs.Run) -> Iterator[None]:
+    """While a finished run becomes a longer one, its summary must not say finished: a kill here is for --resume to repair."""
+    before = run.read_summary()
+    fsio.write_json(run.summary, before | {"stopped_by": None})
+    try:
+        yield
+    except NewleafError:  # refused: it stays what it was
+        fsio.write_json(run.summary, before)
+        raise
 
 
 @dataclass

@@ -96,9 +96,11 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
         taken = [Decision(**row) for row in runs.read_lines(run.clock)]
     except TypeError as error:
         raise RunError(f"{run.clock} is damaged: {error}", where=str(run.clock), hint="restore it, or extend the run") from None
-    state.decisions = taken or state.decisions
-    if not taken and plan.budget.seconds is not None:  # it was stopped between its text and its first decision
-        write_decisions(run, state.decisions)
+    if not taken or any(d.restart and d not in taken for d in state.decisions):  # stopped before clock.jsonl was written (anew)
+        taken = state.decisions
+        if plan.budget.seconds is not None:
+            write_decisions(run, taken)
+    state.decisions = taken
     lost = seal_problem(run.model) if state.best else None
     if lost:
         view.event(
@@ -141,11 +143,7 @@ def extend(request: Request, view: View, already: float) -> Setup:
     plan, inputs = read_plan(run)
     if request.budget is None:
         raise UsageError("--extend needs to know by how much", expected="--minutes, --steps, --tokens or --epochs")
-    fixed = [f"--{name}" for name in ("seed", "val") if getattr(request, name) is not None] + [
-        f"--{name}" for name in sorted(request.given)
-    ]
-    if fixed:
-        raise UsageError(f"{fixed[0]} cannot change when a run is extended", where=fixed[0], hint="leave it out, or train a new run")
+    require_same(replace(request, budget=None, data=(), column=None), plan, inputs)
     setup = reopen(run, plan, inputs, view, already)
     trunk = store.load(run.checkpoints / store.TRUNK)
     state = trunk.state

@@ -272,7 +272,7 @@ def plan_checkpoints(budget: Budget, last_step: int) -> int:
 def plan_dropout(epochs: float, reasons: dict[str, Reason]) -> float:
     """None while most text is new; more the more often it is read again."""
     reasons["train.dropout"] = (f"the text is read {epochs:.1f} times", f"全文要读 {epochs:.1f} 遍")
-    return 0.0 if epochs < 3 else 0.1 if epochs < 8 else 0.2
+    return 0.0 if epochs < 10 else 0.1 if epochs < 20 else 0.2
 
 
 def plan_optim(config: ModelConfig, last_step: int, reasons: dict[str, Reason]) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def require_same(request: Request, plan: Plan, inputs: Mapping[str, Any]) -> Non
             raise UsageError(
                 f"{name} is {shown(asked)} here, but {request.out} was begun with {shown(recorded)}",
                 where=name,
-                hint="leave it out to resume, or choose another --out",
+                hint="leave it out to go on with this run, or choose another --out",
             )
 
 
