@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
-from newleaf.training.request import make_request, remember, require_state
+from newleaf.training.request import make_request, remember, require_state, require_text
 
 if TYPE_CHECKING:
     from newleaf.jobs.loaded import Model
@@ -70,6 +70,7 @@ def train(
 
                 write_pages(run)
             return finished
+        require_text(request)
         request = remember(request)
         with importing_torch():
             from newleaf.jobs.pretrain import pretrain

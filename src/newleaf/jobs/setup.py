@@ -160,7 +160,7 @@ def extend(request: Request, view: View, already: float) -> Setup:
     budget = Budget(minutes=total / 60) if request.budget.seconds is not None else Budget(steps=state.step + more)
     longer = replace(plan, budget=budget, last_step=state.step + more)
     store.save(run.checkpoints, trunk.weights, trunk.optimizer, state)
-    for path in store.by_step(run.checkpoints):
+    for path in reversed(store.by_step(run.checkpoints)):  # a kill here leaves the end of the old run, or the new beginning
         if path.name > f"step-{state.step:08d}":
             fsio.remove_tree(path)
     if budget.seconds is not None or run.clock.exists():

@@ -21,6 +21,7 @@ from newleaf.training.clock import Budget
 from newleaf.training.settings import Recipe
 
 Reason = tuple[str, str]  # the same sentence in English and in Chinese
+YOURS = ("you set it", "由你指定")
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,8 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
     values |= {"train.checkpoint_every": plan_checkpoints(budget, last_step), "train.sample_every": max(1, last_step // 5)}
     values |= {"train.evaluation_tokens": plan_evaluation_tokens(config, text, last_step * batch_tokens)}
     values |= plan_optim(config, last_step, reasons)
-    values |= dict(leaves(recipe))
+    values |= (chosen := dict(leaves(recipe)))
+    reasons |= {name: YOURS for name in chosen if name in reasons}
     filled = build(Recipe, values)
     plan = Plan(seed, budget, filled, config, last_step, reasons)
     return replace(plan, foreseen=foresee(plan, text, machine, start_seconds))

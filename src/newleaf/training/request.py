@@ -11,7 +11,7 @@ from newleaf.checkpoint.state import Decision
 from newleaf.errors import RunError, UsageError
 from newleaf.runs import Run, read_json
 from newleaf.settings import from_environment, leaves, merge, read_toml
-from newleaf.text.read import default_name
+from newleaf.text.read import Corpus, default_name
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan
 from newleaf.training.planfile import NO_INPUTS, read_plan, recipe_layer
@@ -142,6 +142,15 @@ def require_state(request: Request) -> dict[str, Any] | None:
         require_same(request, plan, inputs)
         return run.read_summary()
     return None
+
+
+def require_text(request: Request) -> None:
+    """TextError if a file that will be read does not exist: answered before torch is imported."""
+    if request.run.begun and not request.extend:
+        return
+    for names in (request.data, [request.val] if request.val else []):
+        if names:
+            Corpus(names, stdin=b"")
 
 
 def remember(request: Request) -> Request:
