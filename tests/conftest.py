@@ -8,6 +8,7 @@ from texts import text
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the machine with each other; before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["NEWLEAF_LANG"] = "en"  # sentences are compared in English, whatever the locale of whoever runs the tests
 
 TINY = "--steps 8 --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
 

@@ -13,9 +13,15 @@ def main() -> None:
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt as asked:  # during the import, or another one while the first was answered
+        from newleaf.runtime import language
+
         error = signals.farewell(asked)
-        code = error.exit_code
-        print(error, file=sys.stderr)
+        code, sentence = error.exit_code, str(error)
+        if language() == "zh":
+            from newleaf.cli.chinese import translate
+
+            sentence, _ = translate(error)
+        print(sentence, file=sys.stderr)
     signals.ignore()
     sys.exit(code)
 

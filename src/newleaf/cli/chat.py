@@ -9,7 +9,7 @@ from newleaf import api
 from newleaf.cli.generate import show
 from newleaf.cli.words import Json, Whole
 from newleaf.errors import UsageError
-from newleaf.runtime import Precision
+from newleaf.runtime import Precision, language
 
 if TYPE_CHECKING:
     from newleaf.jobs.loaded import Model
@@ -50,7 +50,11 @@ def chat(
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # what is no UTF-8 gets its sentence when it is encoded
     talk = ""
-    print("It continues what you write; it was not trained to answer. An empty line ends.", file=sys.stderr)
+    en, zh = (
+        "It continues what you write; it was not trained to answer. An empty line ends.",
+        "你写一行，模型接着写；它只会续写，没学过回答。空行结束。",
+    )
+    print(zh if language() == "zh" else en, file=sys.stderr)
     for turn, line in enumerate(lines()):
         talk = fitting(opened, talk + line + "\n", max_tokens or 256)
         answer = ""

@@ -14,7 +14,7 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from newleaf.errors import NewleafError, UsageError
-from newleaf.runtime import sleep_while_waiting
+from newleaf.runtime import language, sleep_while_waiting
 from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
@@ -84,10 +84,16 @@ def plain(arguments: list[str]) -> list[str]:
 
 
 def report(error: NewleafError, as_json: bool) -> int:
-    """The sentence as the last line of stderr; with --json its parts on stdout."""
+    """The sentence, in the person's language, as the last line of stderr; with --json its parts on stdout."""
+    sentence, found = str(error), error.found or {"error": error.as_json()}
+    if language() == "zh":
+        from newleaf.cli.chinese import translate
+
+        sentence, parts = translate(error)
+        found = found | {"error": parts} if "error" in found else found
     if as_json:
-        print(json.dumps(error.found or {"error": error.as_json()}, ensure_ascii=False))
-    print(str(error), file=sys.stderr)
+        print(json.dumps(found, ensure_ascii=False))
+    print(sentence, file=sys.stderr)
     return error.exit_code
 
 

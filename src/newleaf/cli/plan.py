@@ -23,6 +23,7 @@ from newleaf.cli.words import (
     refuse_from,
     typed,
 )
+from newleaf.runtime import language
 from newleaf.training.settings import Recipe
 
 
@@ -65,4 +66,4 @@ def plan(
         print(f"{name:18} {f'{value:,.4g}' if isinstance(value, float) else f'{value:,}' if isinstance(value, int) else value}")
     print()
     for name, reason in reasons.items():
-        print(f"{name}: {reason}")
+        print(f"{name}{'：' if language() == 'zh' else ': '}{reason}")

@@ -55,7 +55,7 @@ def make(request: Request) -> Plan:
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """The contract's object."""
+    """The contract's object; its reasons are sentences in the person's language."""
     config, train, foreseen = plan.config, plan.recipe.train, plan.foreseen
     return {
         "parameters": int(foreseen["parameters"]),
@@ -73,5 +73,5 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "val_bpb": foreseen["val_bpb"],
         "val_bpb_low": foreseen["val_bpb_low"],
         "val_bpb_high": foreseen["val_bpb_high"],
-        "reasons": {name: reason[0] for name, reason in plan.reasons.items()},
+        "reasons": {name: zh if runtime.language() == "zh" else en for name, (en, zh) in plan.reasons.items()},
     }

@@ -1,0 +1,70 @@
+"""The words of others that stand in our sentences: the operating system, Python's readers of JSON and TOML, safetensors.
+
+Each begins with a small letter here, and fits with a capital too. What is not here stays as it is.
+"""
+
+REASONS = {
+    # os.strerror
+    "permission denied": "没有权限",
+    "operation not permitted": "不允许这样操作",
+    "no such file or directory": "没有这个文件或目录",
+    "no such file or directory: {path}": "没有这个文件或目录：{path}",
+    "not a directory": "不是目录",
+    "is a directory": "是一个目录",
+    "file exists": "文件已经存在",
+    "file name too long": "文件名太长",
+    "read-only file system": "文件系统是只读的",
+    "input/output error": "读写出错",
+    "too many open files": "打开的文件太多",
+    "disk quota exceeded": "超出磁盘配额",
+    "directory not empty": "目录不是空的",
+    "device or resource busy": "设备或资源正忙",
+    "stale file handle": "文件句柄已经失效",
+    "cannot allocate memory": "内存不够",
+    "[Errno {number}] {why}": "{why}（系统错误 {number}）",
+    "[Errno {number}] {why}: {path}": "{why}（系统错误 {number}）：{path}",
+    # json
+    "expecting value: {why}": "{why}缺少值",
+    "expecting property name enclosed in double quotes: {why}": "{why}缺少双引号括起来的名字",
+    "expecting {mark} delimiter: {why}": "{why}缺少 {mark}",
+    "extra data: {why}": "{why}有多余的内容",
+    "unterminated string starting at: {why}": "{why}开始的字符串没有结束",
+    "invalid control character at: {why}": "{why}有控制字符",
+    "invalid \\escape: {why}": "{why}的 \\ 转义不对",
+    "invalid \\uXXXX escape: {why}": "{why}的 \\uXXXX 转义不对",
+    "illegal trailing comma before end of object: {why}": "{why}多了一个逗号",
+    "illegal trailing comma before end of array: {why}": "{why}多了一个逗号",
+    "line {line} column {column} (char {char})": "第 {line} 行第 {column} 列（第 {char} 个字符）",
+    # tomllib
+    "{why} (at line {line}, column {column})": "第 {line} 行第 {column} 列，{why}",
+    "{why} (at end of document)": "文件末尾，{why}",
+    "invalid value": "值不对",
+    "invalid statement": "语句不对",
+    "invalid initial character for a key part": "名字的开头不对",
+    "expected '=' after a key in a key/value pair": "名字后面缺少 =",
+    "expected ']' at the end of a table declaration": "表名后面缺少 ]",
+    "expected newline or end of document after a statement": "语句后面有多余的内容",
+    "cannot overwrite a value": "同一个名字写了两次",
+    "cannot declare {name} twice": "{name} 声明了两次",
+    "unterminated string": "字符串没有结束",
+    "unclosed array": "数组没有结束",
+    "unclosed inline table": "行内表没有结束",
+    "unescaped '\\' in a string": "字符串里的 \\ 转义不对",
+    # codecs
+    "'utf-8' codec can't decode byte {byte} in position {at}: {why}": "位置 {at} 的字节 {byte} 不是 UTF-8（{why}）",
+    "invalid start byte": "不能作为字符的开头",
+    "invalid continuation byte": "不能接在字符中间",
+    "unexpected end of data": "字符没有写完",
+    # calls with the fields of a file
+    "{name}() got an unexpected keyword argument {field}": "{name}() 不认识 {field}",
+    "{name}() missing {count} required positional argument: {field}": "{name}() 缺少 {count} 项：{field}",
+    "{name}() missing {count} required positional arguments: {field}": "{name}() 缺少 {count} 项：{field}",
+    "'NoneType' object is not subscriptable": "应有内容的地方是空的",
+    # safetensors
+    "error while deserializing header: {why}": "文件头有误，{why}",
+    "header too small": "太短",
+    "header too large": "太长",
+    "incomplete metadata, file not fully covered": "所列的内容与文件大小不符",
+    "metadata incomplete buffer": "内容不完整",
+    "invalid JSON in header: {why}": "其中的 JSON 不对：{why}",
+}
