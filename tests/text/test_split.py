@@ -227,6 +227,17 @@ def test_new_text_goes_to_training_unless_it_equals_something_held_out(tmp_path:
     assert second.held_out == first.held_out and second.val_bytes == 0
 
 
+def test_new_text_that_was_learned_from_before_is_not_learned_from_again(tmp_path: Path) -> None:
+    old, new = poems(300), ENGLISH * 40
+    first = survey(corpus_of(tmp_path / "old", old), None, CAP)
+    more = corpus_of(tmp_path / "more", [*old[:200], new, new])
+    second = survey(more, None, CAP, known_held_out=first.held_out, known_hashes=first.hashes)
+    assert [document.text for document in second.train_documents(more)] == [new]
+    assert (second.num_documents, second.num_duplicates, second.train_bytes) == (1, 201, len(new.encode()))
+    with pytest.raises(TextError, match="0 bytes of text to learn from beside what is held out or known already"):
+        survey(corpus_of(tmp_path / "same", old[:9]), None, CAP, known_held_out=first.held_out, known_hashes=first.hashes)
+
+
 def test_a_document_that_was_cut_is_cut_again_at_the_same_place(tmp_path: Path) -> None:
     write(tmp_path, a_txt=ENGLISH * 40)
     corpus = Corpus([str(tmp_path)])

@@ -8,6 +8,7 @@ from at least half a context, but for the first. Computed in float32, summed in 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import torch
 from newleaf.batches.pretrain import Stream
 from newleaf.loss.language import token_losses
 from newleaf.model.decoder import Decoder
+from newleaf.workers import Workers
 
 WINDOW_TOKENS = 4096  # at once: enough to keep the processor busy, little enough to fit everywhere
 
@@ -71,13 +73,13 @@ def windows(num_tokens: int, context: int) -> Iterator[Window]:
         scored, start = start + length, start + hop
 
 
-def score(model: Decoder, ids: Stream, context: int, between: Callable[[], None] = lambda: None) -> Score:
+def score(model: Decoder, ids: Stream, context: int, workers: Workers | None = None, between: Callable[[], None] = lambda: None) -> Score:
     """All targets of the stream `ids`, in windows as above. `between` is called now and then: it may raise to stop."""
-    total = Score(0.0, 0, 0.0)
-    with torch.inference_mode():
-        for group in batched(windows(len(ids), context), max(1, WINDOW_TOKENS // context)):
-            total = total + score_windows(model, ids, group)
-            between()
+    workers, total = workers or Workers(1), Score(0.0, 0, 0.0)
+    groups = batched(windows(len(ids), context), max(1, WINDOW_TOKENS // context))
+    while some := list(islice(groups, 2 * workers.count)):
+        total = sum(workers.map(lambda group: score_windows(model, ids, group), some), total)
+        between()
     return total
 
 
@@ -93,6 +95,7 @@ def batched(every: Iterator[Window], rows: int) -> Iterator[list[Window]]:
         yield group
 
 
+@torch.inference_mode()
 def score_windows(model: Decoder, ids: Stream, group: list[Window]) -> Score:
     """The targets of windows of one length that are not yet scored."""
     rows = np.stack([ids[w.start : w.start + w.length + 1] for w in group]).astype(np.int64)  # (B, T + 1)

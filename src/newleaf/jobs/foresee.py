@@ -50,7 +50,8 @@ def make(request: Request) -> Plan:
         max(2, round(split.val_bytes * tokens_per_byte)),
         tokenizer.vocab_size,
     )
-    machine = runtime.measured(runtime.machine(recipe.train.threads, recipe.train.precision))
+    machine = runtime.machine(recipe.train.threads, recipe.train.precision)
+    machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
     return make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
 
 

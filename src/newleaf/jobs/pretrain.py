@@ -113,6 +113,7 @@ class Pretraining:
             stop=self.stop,
             stopwatch=setup.stopwatch,
             device=setup.machine.device,
+            workers=setup.workers,
             pace=pace,
         )
         self.loop = loop
@@ -139,7 +140,7 @@ class Pretraining:
     def build(self) -> tuple[Decoder, Optimizer]:
         plan = self.setup.plan
         model = Decoder(plan.config, torch.Generator().manual_seed(plan.seed)).to(self.setup.machine.device)
-        return model, Optimizer(model.named_parameters(), plan.optim, precision=self.precision)
+        return model, Optimizer(model.named_parameters(), plan.optim, self.precision, self.setup.workers)
 
     @property
     def precision(self) -> runtime.Precision:
@@ -149,7 +150,7 @@ class Pretraining:
         return language(model(inputs, dropout=dropout, precision=self.precision), targets)
 
     def evaluate(self, model: Decoder) -> Evaluation:
-        result = bits.score(model, self.sample_ids, self.setup.plan.context)
+        result = bits.score(model, self.sample_ids, self.setup.plan.context, self.setup.workers)
         return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
 
     def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
@@ -231,7 +232,7 @@ class Pretraining:
     def _whole(self, model: Decoder) -> Evaluation:
         data = self.setup.data
         ids = data.val[: self.final_tokens]
-        result = bits.score(model, ids, self.setup.plan.context, between=self._leave_if_asked)
+        result = bits.score(model, ids, self.setup.plan.context, self.setup.workers, between=self._leave_if_asked)
         num_bytes = data.num_bytes(ids[1:])
         return Evaluation(result.loss, result.bits_per_byte(num_bytes), result.tokens, num_bytes)
 

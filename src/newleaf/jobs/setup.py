@@ -2,7 +2,7 @@
 the trunk with a new budget). They end in the same Setup."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from newleaf.training.plan import Plan, TextFacts, make_plan
 from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import Data, add_text, corpora, open_data, plan_data, prepare
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
+from newleaf.workers import Workers, workers_for
 
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
 
@@ -35,6 +36,10 @@ class Setup:
     state: State
     stopwatch: Stopwatch
     found: store.Checkpoint | None = None  # whose weights to go on from
+    workers: Workers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.workers = workers_for(self.machine.device, self.machine.threads)
 
 
 def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
@@ -52,6 +57,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     data = open_data(run, verify=False)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     torch.set_num_threads(machine.threads)
+    if budget.seconds is not None and recipe.train.precision is None:
+        machine = runtime.faster(machine)
     seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
     if budget.seconds is not None:  # without a clock no choice depends on a measurement
         machine = replace(machine, matmul_flops_per_second=runtime.matmul_rate(seconds))

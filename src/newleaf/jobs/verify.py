@@ -67,15 +67,14 @@ def of_checkpoint(folder: Path) -> Iterator[Finding]:
 
 
 def of_data(run: Run) -> Iterator[Finding]:
-    """The tokenizer and the token shards, by the data manifest."""
+    """The tokenizer, the token shards and the hashes of documents, by the data manifest."""
     try:
         manifest = read_manifest(run)
         yield run.manifest, None
         tokenizer = run.path / "tokenizer.json"
         same = tokenizer.exists() and fsio.sha256(tokenizer) == manifest["tokenizer_sha256"]
         yield tokenizer, None if same else "is not the one that the text was encoded with"
-        for part in ("train", "val"):
-            for entry in manifest[part]["files"]:
-                yield run.data / entry["path"], store.problem(run.data / entry["path"], entry["size"], entry["sha256"])
+        for entry in [*manifest["train"]["files"], *manifest["val"]["files"], *manifest["hashes"]]:
+            yield run.data / entry["path"], store.problem(run.data / entry["path"], entry["size"], entry["sha256"])
     except (NewleafError, OSError, KeyError, TypeError) as error:
         yield run.manifest, str(error)

@@ -4,7 +4,8 @@ Its whole state is `steps`, a whole number, and named float32 tensors, "muon.mom
 one. Everything else is a function of the settings.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -14,8 +15,9 @@ from newleaf.errors import CheckpointError
 from newleaf.optim.adamw import adamw_
 from newleaf.optim.clip import clip_
 from newleaf.optim.groups import Group, param_groups, table
-from newleaf.optim.muon import muon_
+from newleaf.optim.muon import muon_, stacks
 from newleaf.optim.settings import Kind, OptimSettings
+from newleaf.workers import Workers
 
 BUFFERS: dict[Kind, tuple[str, ...]] = {"muon": ("momentum",), "adamw": ("exp_avg", "exp_avg_sq")}
 
@@ -33,11 +35,16 @@ class Optimizer:
     """
 
     def __init__(
-        self, named_parameters: Iterable[tuple[str, Tensor]], settings: OptimSettings, precision: Literal["float32", "bf16"] = "float32"
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        settings: OptimSettings,
+        precision: Literal["float32", "bf16"] = "float32",
+        workers: Workers | None = None,
     ) -> None:
-        """`precision` is that of Muon's matrix products."""
+        """`precision` is that of Muon's matrix products; `workers` move several matrices at the same time."""
         self.settings, self.steps = settings, 0
         self.groups = param_groups(named_parameters, settings)
+        self._workers = workers or Workers(1)
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._state = {
             f"{group.optimizer}.{buffer}.{name}": torch.zeros_like(param, memory_format=torch.contiguous_format)
@@ -53,17 +60,21 @@ class Optimizer:
     def step(self, lr_multiplier: float) -> None:
         """New weights from the gradients, with every learning rate times `lr_multiplier`."""
         self.steps += 1
-        for group in self.groups:
-            params = [*group.params.values()]
-            grads = [gradient(name, param) for name, param in group.params.items()]
-            lr, decay, ours = group.lr * lr_multiplier, group.weight_decay, self.settings
-            if group.optimizer == "muon":
-                (momenta,) = self._buffers(group)
-                muon_(params, grads, momenta, lr=lr, weight_decay=decay, momentum=ours.momentum, dtype=self._dtype)
-            else:
-                means, squares = self._buffers(group)
-                rates = {"beta1": ours.beta1, "beta2": ours.beta2, "eps": ours.eps}
-                adamw_(params, grads, means, squares, step=self.steps, lr=lr, weight_decay=decay, **rates)
+        moves = [move for group in self.groups for move in self._moves(group, group.lr * lr_multiplier)]
+        self._workers.map(lambda move: move(), moves)
+
+    def _moves(self, group: Group, lr: float) -> Iterator[Callable[[], None]]:
+        """What is left to do for a group, in parts that do not touch one another."""
+        params = [*group.params.values()]
+        grads = [gradient(name, param) for name, param in group.params.items()]
+        buffers, decay, ours = self._buffers(group), group.weight_decay, self.settings
+        if group.optimizer == "muon":
+            for places in stacks(params):
+                stack = [[side[place] for place in places] for side in (params, grads, *buffers)]
+                yield partial(muon_, *stack, lr=lr, weight_decay=decay, momentum=ours.momentum, dtype=self._dtype)
+        else:
+            rates = {"beta1": ours.beta1, "beta2": ours.beta2, "eps": ours.eps}
+            yield partial(adamw_, params, grads, buffers[0], buffers[1], step=self.steps, lr=lr, weight_decay=decay, **rates)
 
     def _buffers(self, group: Group) -> list[list[Tensor]]:
         """The state of a group's parameters, one list a buffer."""

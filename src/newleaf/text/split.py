@@ -47,10 +47,11 @@ class Split:
     repaired: list[Repaired]
     from_val: bool  # whether a corpus for validation is what is held out
     hashes: np.ndarray = field(repr=False, compare=False)  # of all documents, ascending
+    is_new: np.ndarray = field(repr=False, compare=False)  # of each of these, whether it is not known from before
 
     def train_documents(self, corpus: Corpus) -> Iterator[Document]:
         """The training part, in the corpus's order. TextError if the text is no longer what was surveyed."""
-        waiting = np.ones(len(self.hashes), dtype=bool)
+        waiting = self.is_new.copy()
         for document in corpus:
             data = document.text.encode()
             key = content_hash(data)
@@ -116,12 +117,17 @@ def hexadecimal(key: int) -> str:
 
 
 def survey(
-    corpus: Corpus, val: Corpus | None = None, held_out_cap: int = 256_000, known_held_out: Mapping[str, int] | None = None
+    corpus: Corpus,
+    val: Corpus | None = None,
+    held_out_cap: int = 256_000,
+    known_held_out: Mapping[str, int] | None = None,
+    known_hashes: np.ndarray | None = None,
 ) -> Split:
     """Read everything and decide. TextError below 2,000 bytes of text, or if nothing is left to learn from.
 
     At most `held_out_cap` bytes are held out, unless `val` says what is. With `known_held_out`, the `held_out` of a run that goes on
-    with other text, everything is learned from but what is held out there; `val_bytes` is 0 then.
+    with other text, everything is learned from but what is held out there and the documents of `known_hashes`, which it has learned
+    from already; `val_bytes` is 0 then.
     """
     scripts = ScriptCounter()
     read, val_bytes = fingerprints(corpus, scripts), None
@@ -136,13 +142,17 @@ def survey(
     else:
         require_bytes(total, MIN_BYTES, "")
         held_out = decide(corpus, read.hashes, read.sizes, held_out_cap)
-    train_bytes = total - bytes_held_out(read, held_out)
-    require_bytes(train_bytes, 1 if val is None else MIN_BYTES, " beside what is held out")
+    known = np.array([], np.uint64) if known_hashes is None else known_hashes
+    is_new = ~np.isin(read.hashes, known)
+    held_out_bytes = bytes_held_out(read, held_out, is_new)
+    train_bytes = int(read.sizes[is_new].sum()) - held_out_bytes
+    where = " beside what is held out" if known_hashes is None else " beside what is held out or known already"
+    require_bytes(train_bytes, 1 if val is None else MIN_BYTES, where)
     return Split(
         train_bytes=train_bytes,
-        val_bytes=total - train_bytes if val_bytes is None else val_bytes,
-        num_documents=len(read.hashes),
-        num_duplicates=read.num_all - len(read.hashes),
+        val_bytes=held_out_bytes if val_bytes is None else val_bytes,
+        num_documents=int(is_new.sum()),
+        num_duplicates=read.num_all - int(is_new.sum()),
         num_files=corpus.num_files,
         held_out=held_out,
         scripts=scripts.counts(),
@@ -150,6 +160,7 @@ def survey(
         repaired=repaired,
         from_val=val is not None,
         hashes=read.hashes,
+        is_new=is_new,
     )
 
 
@@ -182,12 +193,12 @@ def fingerprints(corpus: Corpus, scripts: ScriptCounter | None = None) -> Finger
     return Fingerprints(hashes, different, len(keys), sum(sizes))
 
 
-def bytes_held_out(read: Fingerprints, held_out: Mapping[str, int]) -> int:
-    """How much of the documents is held out."""
+def bytes_held_out(read: Fingerprints, held_out: Mapping[str, int], is_new: np.ndarray) -> int:
+    """How much of the new documents is held out."""
     keys = np.array([int(key, 16) for key in held_out], dtype=np.uint64)
     starts = np.array(list(held_out.values()), dtype=np.int64)
     places = np.searchsorted(read.hashes[:-1], keys)  # the last place for all that is higher
-    found = read.hashes[places] == keys
+    found = (read.hashes[places] == keys) & is_new[places]
     return int((read.sizes[places[found]] - starts[found]).sum())
 
 

@@ -21,11 +21,13 @@ from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.schedule import multiplier
 from newleaf.training import clock, guard
 from newleaf.training.clock import Pace, Stopwatch
+from newleaf.training.gradients import Gradients
 from newleaf.training.guard import BadStep
 from newleaf.training.metrics import Metrics
 from newleaf.training.plan import Plan
 from newleaf.training.signals import Stop
 from newleaf.training.task import Task
+from newleaf.workers import Workers
 
 PATIENCE = 3  # evaluations in a row that are worse than the best one say that the text has no more to give
 MAX_TRIES = 2  # how often a run goes back after a bad step without getting any further
@@ -46,8 +48,10 @@ class Loop:
     stop: Stop
     stopwatch: Stopwatch
     device: str
+    workers: Workers
     pace: Pace | None = None  # where there is a clock
     pauses: dict[str, float] = field(default_factory=lambda: {"evaluation": 0.0, "checkpoint": 0.0, "sample": 0.0})
+    _work: Gradients | None = None
 
     def run(self) -> None:
         """Train to the end of the budget. Interrupted after a signal, with everything saved; DivergedError after two tries."""
@@ -102,35 +106,25 @@ class Loop:
         return True
 
     def _gradients(self) -> float | None:
-        """Mean loss of the batch, its gradients gathered over micro-batches; None if a signal came in the middle."""
+        """Mean loss of the batch, its gradients left in the model; None if a signal came in the middle."""
         try:
             inputs, targets = self._batches()(self.state.step)  # (B, T)
         except ShardError as damage:  # verified before step 0, so it came later: perhaps other data is sound
             raise BadStep(damage.message) from damage
-        self.model.zero_grad(set_to_none=True)
-        total = 0.0
-        rows = self.state.micro_batch
-        for index, first in enumerate(range(0, len(inputs), rows)):
-            if self.stop.requested:
-                self.model.zero_grad(set_to_none=True)
-                return None
-            chunk = [torch.from_numpy(part[first : first + rows]).to(self.device) for part in (inputs, targets)]
-            share = len(chunk[0]) / len(inputs)
-            loss = self.task.loss(self.model, chunk[0], chunk[1], self._dropout(index)) * share
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return total
+        if self._work is None or (self._work.model, self._work.rows) != (self.model, self.state.micro_batch):
+            self._work = Gradients(self.model, self.task.loss, self.device, self.workers, self.state.micro_batch)
+        return self._work(inputs, targets, self._dropout, lambda: self.stop.requested)
 
     def _batches(self) -> PretrainBatches:
         plan, state = self.plan, self.state
         rows = plan.batch_tokens // plan.context
         return PretrainBatches(self.ids, plan.context, rows, plan.seed, state.retry, state.generation, state.generation_step)
 
-    def _dropout(self, micro_index: int) -> Dropout | None:
-        """Drawn from a generator of its own, seeded by what the batch is a function of."""
+    def _dropout(self, part: int) -> Dropout | None:
+        """For one part of the batch, drawn from a generator of its own, seeded by what the batch is a function of."""
         if not self.plan.dropout:
             return None
-        seed = step_seed(self.plan.seed, (self.state.retry, self.state.generation, self.state.step, micro_index))
+        seed = step_seed(self.plan.seed, (self.state.retry, self.state.generation, self.state.step, part))
         return Dropout(self.plan.dropout, torch.Generator(self.device).manual_seed(seed))
 
     # after a step ---------------------------------------------------------------------------------------------------

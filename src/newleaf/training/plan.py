@@ -303,7 +303,7 @@ def plan_evaluation_tokens(config: ModelConfig, text: TextFacts, train_tokens: i
 def precision_reason(machine: Machine) -> Reason:
     if machine.precision == "bf16":
         return ("this processor multiplies bf16 faster than float32", "这颗处理器算 bf16 比 float32 快")
-    return ("this processor has no fast bf16 products", "这颗处理器没有更快的 bf16 乘法")
+    return ("bf16 products are not fast enough here to pay for rounding to them", "这颗处理器的 bf16 乘法不够快，抵不上舍入的开销")
 
 
 # what it will cost ------------------------------------------------------------------------------------------------------

@@ -80,7 +80,10 @@ def prepare(
         "train": write_shards(run.data, "train", texts(split.train_documents(corpus)), tokenizer, threads),
         "val": write_shards(run.data, "val", texts(split.held_out_documents(val or corpus)), tokenizer, threads),
     }
-    seen = {"tokenizer_bytes": min(split.train_bytes, settings.tokenizer_bytes or split.train_bytes)}
+    seen = {
+        "tokenizer_bytes": min(split.train_bytes, settings.tokenizer_bytes or split.train_bytes),
+        "hashes": [write_hashes(run, 0, split.hashes)],
+    }
     manifest = split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
     write_manifest(run, manifest)
     return manifest
@@ -96,14 +99,32 @@ def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings) -> Tok
 def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
     """Encode more text behind what is there; all of it is trained on but what equals something held out."""
     manifest = data.manifest
-    split = survey(corpus, known_held_out=manifest["held_out"])
+    split = survey(corpus, known_held_out=manifest["held_out"], known_hashes=read_hashes(run, manifest))
     tell(f"adding {split.train_bytes:,} bytes to learn from", f"新增训练文本 {split.train_bytes:,} 字节")
     added = [*manifest.get("added", []), source | {"train_bytes": split.train_bytes}]
     more = write_shards(run.data, f"train-{len(added)}", texts(split.train_documents(corpus)), data.tokenizer, threads)
     old = manifest["train"]
     train = {name: old[name] + more[name] for name in ("num_tokens", "num_documents", "files")}
     sums = {name: manifest[name] + split.train_bytes for name in ("train_bytes", "bytes")}
-    write_manifest(run, manifest | sums | {"train": train, "added": added})
+    hashes = [*manifest["hashes"], write_hashes(run, len(added), split.hashes[split.is_new])]
+    write_manifest(run, manifest | sums | {"train": train, "added": added, "hashes": hashes})
+
+
+def write_hashes(run: Run, number: int, hashes: np.ndarray) -> dict[str, Any]:
+    """The hash of each document, 8 bytes: what is added later counts only if it is none of these. Returns the file's entry."""
+    path, data = run.data / f"documents-{number:05d}.bin", hashes.astype("<u8").tobytes()
+    return {"path": path.name, "size": len(data), "sha256": fsio.write_bytes(path, data)}
+
+
+def read_hashes(run: Run, manifest: dict[str, Any]) -> np.ndarray:
+    """(documents,) of all that the run has read. ShardError if a file has changed."""
+    parts = []
+    for entry in manifest["hashes"]:
+        path = run.data / entry["path"]
+        if not path.exists() or fsio.sha256(path) != entry["sha256"]:
+            raise ShardError(f"{path.name} has changed since it was written", where=str(path), hint="restore it, or start a new run")
+        parts.append(np.fromfile(path, "<u8"))
+    return np.concatenate(parts)
 
 
 def write_manifest(run: Run, manifest: dict[str, Any]) -> None:

@@ -1,0 +1,71 @@
+"""A batch in, its mean loss and the gradients of the weights out: each worker takes its own rows through a copy of the model that
+shares the weights but not the gradients, and at the end the gradients are added in a fixed order, so the same workers give the
+same bits.
+"""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import Dropout
+from newleaf.workers import Workers
+
+Loss = Callable[[Decoder, Tensor, Tensor, Dropout | None], Tensor]  # (model, inputs, targets, dropout) -> mean over the targets
+MakeDropout = Callable[[int], Dropout | None]  # from the number of a part of the batch
+
+
+class Gradients:
+    """Of one model, by workers that have `rows` rows in work at a time between them. Fewer rows than workers are left to one of them
+    in the calling thread, whose operations use the whole processor."""
+
+    def __init__(self, model: Decoder, loss: Loss, device: str, workers: Workers, rows: int) -> None:
+        self.model, self._loss, self._device, self.rows = model, loss, device, rows
+        self._workers = workers if rows >= workers.count else Workers(1)
+        self._replicas = [model, *(sharing(model) for _ in range(self._workers.count - 1))]
+
+    def __call__(self, inputs: np.ndarray, targets: np.ndarray, dropout: MakeDropout, stopped: Callable[[], bool]) -> float | None:
+        """Leave the gradients of the mean loss in `.grad` of the model's parameters; None, and no gradients, if `stopped` midway.
+
+        inputs, targets (B, T) int64. `dropout` is asked once for each part of the batch that one worker takes.
+        """
+        for replica in self._replicas:
+            replica.zero_grad(set_to_none=True)
+        total, number = 0.0, 0
+        for first in range(0, len(inputs), self.rows):
+            if stopped():
+                self.model.zero_grad(set_to_none=True)
+                return None
+            last = min(first + self.rows, len(inputs))
+            borders = np.linspace(first, last, min(self._workers.count, last - first) + 1).astype(int)
+            parts = [
+                (replica, inputs[begin:end], targets[begin:end], (end - begin) / len(inputs), dropout(number + index))
+                for index, (replica, begin, end) in enumerate(zip(self._replicas, borders, borders[1:], strict=False))
+            ]
+            number += len(parts)
+            total += sum(self._workers.map(lambda part: self._backward(*part), parts))
+        self._gather()
+        return total
+
+    def _backward(self, model: Decoder, inputs: np.ndarray, targets: np.ndarray, share: float, dropout: Dropout | None) -> float:
+        """One worker's part: its share of the loss, its gradients added to those of its replica."""
+        rows = [torch.from_numpy(part).to(self._device) for part in (inputs, targets)]
+        loss = self._loss(model, rows[0], rows[1], dropout) * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.item())
+
+    def _gather(self) -> None:
+        """Add all gradients into the model's own."""
+        for replica in self._replicas[1:]:
+            pairs = [(p.grad, q.grad) for p, q in zip(self.model.parameters(), replica.parameters(), strict=True) if q.grad is not None]
+            torch._foreach_add_([ours for ours, _ in pairs if ours is not None], [theirs for _, theirs in pairs if theirs is not None])
+
+
+def sharing(model: Decoder) -> Decoder:
+    """A copy whose parameters and tables are the model's own memory, with gradients of its own."""
+    memo: dict[int, object] = {id(p): nn.Parameter(p.data, p.requires_grad) for p in model.parameters()}
+    memo |= {id(buffer): buffer for buffer in model.buffers()}
+    return copy.deepcopy(model, memo)
