@@ -24,8 +24,11 @@ from newleaf.loss.language import language  # noqa: E402
 from newleaf.model import size  # noqa: E402
 from newleaf.model.config import preset  # noqa: E402
 from newleaf.model.decoder import Decoder  # noqa: E402
+from newleaf.model.layers import PRODUCT_DTYPE, Dropout  # noqa: E402
 from newleaf.optim.optimizer import Optimizer  # noqa: E402
 from newleaf.optim.settings import OptimSettings  # noqa: E402
+from newleaf.training.gradients import Gradients  # noqa: E402
+from newleaf.workers import workers_for  # noqa: E402
 
 
 def measure(precision: runtime.Precision, arguments: argparse.Namespace) -> dict[str, object]:
@@ -33,15 +36,21 @@ def measure(precision: runtime.Precision, arguments: argparse.Namespace) -> dict
     config = preset("qwen3", vocab_size=arguments.vocab, width=arguments.width, depth=arguments.depth, context=arguments.context)
     model = Decoder(config, torch.Generator().manual_seed(0))
     settings = OptimSettings(kind="muon", lr=0.001, embedding_lr=0.001, head_lr=0.001, norm_lr=0.001, weight_decay=0.1)
-    optimizer = Optimizer(model.named_parameters(), settings, precision=precision)
+    threads = runtime.available_cores()
+    torch.set_num_threads(threads)
+    workers = workers_for("cpu", threads)
+    optimizer = Optimizer(model.named_parameters(), settings, precision, workers)
+
+    def loss(model: Decoder, inputs: torch.Tensor, targets: torch.Tensor, dropout: Dropout | None) -> torch.Tensor:
+        return language(model.hidden(inputs, dropout=dropout, precision=precision), model.head_weight, targets, PRODUCT_DTYPE[precision])
+
+    gradients = Gradients(model, loss, "cpu", workers, arguments.batch // arguments.context)
     ids = np.random.default_rng(0).integers(0, arguments.vocab, 1_000_000)
     batches = PretrainBatches(ids, arguments.context, arguments.batch // arguments.context, seed=0)
     products, steps, began = runtime.matmul_seconds("cpu", precision, 5), [], time.perf_counter()
     while time.perf_counter() - began < arguments.seconds:
         started = time.perf_counter()
-        inputs, targets = (torch.from_numpy(part) for part in batches(len(steps)))
-        model.zero_grad(set_to_none=True)
-        language(model(inputs, precision=precision), targets).backward()
+        gradients(*batches(len(steps)), dropout=lambda part: None, stopped=lambda: False)
         optimizer.clip()
         optimizer.step(1.0)
         steps.append(time.perf_counter() - started)

@@ -22,7 +22,7 @@ from newleaf.jobs.view import View
 from newleaf.loss.language import language
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
-from newleaf.model.layers import Dropout
+from newleaf.model.layers import PRODUCT_DTYPE, Dropout
 from newleaf.optim.optimizer import Optimizer
 from newleaf.training.clock import Pace, Stopwatch, enough
 from newleaf.training.loop import Loop
@@ -147,7 +147,8 @@ class Pretraining:
         return self.setup.plan.recipe.train.precision or "float32"
 
     def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-        return language(model(inputs, dropout=dropout, precision=self.precision), targets)
+        hidden = model.hidden(inputs, dropout=dropout, precision=self.precision)
+        return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[self.precision])
 
     def evaluate(self, model: Decoder) -> Evaluation:
         result = bits.score(model, self.sample_ids, self.setup.plan.context, self.setup.workers)

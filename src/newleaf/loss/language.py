@@ -1,22 +1,61 @@
 """The loss of a language model: nats by which the next token surprises it."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CHUNK = {"cpu": 1 << 18}  # logits in work at a time: 1 MB of them stays in a core's cache
+CHUNK_ELSEWHERE = 1 << 27
+FEWEST_ROWS = 128  # at a time, lest the products become too thin
 
-def language(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The mean over targets of -log softmax(logits)[target], a scalar in nats.
 
-    logits (…, V) float32, targets (…) int64, mask (…) bool: True where the target counts (all, if there is none).
+def language(hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The mean over targets of -log softmax(head hidden)[target], a scalar in nats: output projection and loss in one.
 
-    >>> import torch
-    >>> float(language(torch.zeros(1, 4), torch.tensor([2]))) == float(torch.log(torch.tensor(4.0)))
+    hidden (…, W) float32, head (V, W) float32, targets (…) int64; products in `dtype`. The logits are never all there: a few rows
+    at a time become their gradients where they stand, so a large vocabulary costs time but no memory.
+
+    >>> float(language(torch.zeros(1, 3), torch.ones(4, 3), torch.tensor([2]))) == float(torch.log(torch.tensor(4.0)))
     True
     """
-    if mask is None:
-        return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-    losses = token_losses(logits, targets)
-    return (losses * mask).sum() / mask.sum().clamp(min=1)
+    return HeadLoss.apply(hidden.flatten(0, -2), head, targets.flatten(), dtype)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def language_slowly(hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The twin of `language`: all logits, then their cross-entropy."""
+    logits = F.linear(hidden.to(dtype), head.to(dtype)).float()
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+
+class HeadLoss(torch.autograd.Function):
+    """The gradients are worked out in the forward, while the probabilities are at hand."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        rows = max(FEWEST_ROWS, CHUNK.get(hidden.device.type, CHUNK_ELSEWHERE) // len(head))
+        x, weight = hidden.to(dtype), head.to(dtype)
+        grad_hidden, grad_head = torch.empty_like(x), torch.zeros_like(head)
+        losses = torch.empty(len(x), device=x.device)
+        for first in range(0, len(x), rows):
+            some, ids = x[first : first + rows], targets[first : first + rows, None]
+            probabilities = F.linear(some, weight).float().softmax(-1)  # (rows, V)
+            losses[first : first + rows] = probabilities.gather(1, ids)[:, 0]
+            grad = probabilities.scatter_add_(1, ids, torch.full_like(ids, -1, dtype=torch.float32)).to(dtype)
+            torch.mm(grad, weight, out=grad_hidden[first : first + rows])
+            if dtype == torch.float32:
+                grad_head.addmm_(grad.T, some)
+            else:
+                grad_head.add_(grad.T @ some)
+        ctx.save_for_backward(grad_hidden, grad_head)
+        return losses.clamp_(min=torch.finfo(torch.float32).tiny).log_().mean().neg_()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_hidden, grad_head = ctx.saved_tensors
+        scale = grads[0] / len(grad_hidden)
+        return grad_hidden.float().mul_(scale), grad_head.mul_(scale), None, None
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:

@@ -95,11 +95,11 @@ def training_bytes(config: ModelConfig, batch_tokens: int, precision: Precision 
 
 
 def activation_bytes(config: ModelConfig, precision: Precision = "float32") -> int:
-    """What one token of a batch keeps from the forward for the backward, with its logits and their gradient."""
+    """What one token of a batch keeps from the forward for the backward; its logits are never kept."""
     c, wide = config, 4 if precision == "float32" else 2  # bytes of a number that goes into a product
     queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
     stream = 2 * c.width + (queries + keys if c.qk_norm else 0)  # what the norms read, always float32
     products = 2 * c.width + 3 * queries + 2 * keys + {"swiglu": 4, "gelu": 2, "relu": 1}[c.mlp] * c.mlp_width
     probabilities = c.heads * min(c.context, 1024) if precision == "bf16" else 0  # the fused kernel of float32 keeps none
     layer = 4 * stream + wide * (products + probabilities)
-    return c.depth * layer + 8 * c.width + (8 + wide) * c.vocab_size
+    return c.depth * layer + (8 + wide) * c.width

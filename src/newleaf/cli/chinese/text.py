@@ -14,7 +14,9 @@ MESSAGES = {
     "the text changed while it was being read": "文本在读取过程中被改动了",
     "there are {count} bytes of text to learn from": "可以学习的文本只有 {count} 字节",
     "there are {count} bytes of text to learn from beside what is held out": "除去留出文本，可以学习的文本只有 {count} 字节",
-    "there are {count} bytes of text to learn from beside what is held out or known already": "除去留出的和已经学过的，可以学习的文本只有 {count} 字节",
+    "there are {count} bytes of text to learn from beside what is held out or known already": (
+        "除去留出的和已经学过的，可以学习的文本只有 {count} 字节"
+    ),
     "{name} is no token file": "{name} 不是词元文件",
     "{name} has version {version} and {width} bytes an id": "{name} 的版本是 {version}，每个编号占 {width} 字节",
     "{name} is {count} bytes short of its header": "{name} 比文件头所说的短 {count} 字节",
