@@ -4,7 +4,8 @@ from torch import Tensor
 
 from newleaf.model.attention import BLOCK, MAX_KEPT, attend, attend_slowly
 
-SHAPES = [(1, 1, 1, 1, 2), (2, 3, 3, 17, 8), (1, 6, 2, 33, 10), (3, 4, 1, 5, 7), (1, 2, 2, BLOCK + 3, 4)]  # B, H, K, T, D
+SHAPES = [(1, 1, 1, 1, 2), (2, 3, 3, 17, 8), (1, 6, 2, 33, 10), (3, 4, 1, 5, 7), (1, 2, 1, MAX_KEPT + 1, 2)]  # B, H, K, T, D
+SHAPES += [(1, 2, 2, block + 3, 4) for block in BLOCK.values()]
 
 
 def random_inputs(shape: tuple[int, ...], dtype: torch.dtype = torch.float32, num_keys: int | None = None) -> list[Tensor]:
@@ -41,7 +42,7 @@ def test_queries_are_the_last_positions(num_queries: int, dtype: torch.dtype) ->
         )
 
 
-@pytest.mark.parametrize("shape", [*SHAPES, (1, 2, 1, MAX_KEPT + 1, 2)])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_training_in_bf16_agrees_within_its_rounding(shape: tuple[int, ...]) -> None:
     inputs = random_inputs(shape, torch.bfloat16)
     exact = [each.detach().float().requires_grad_() for each in inputs]

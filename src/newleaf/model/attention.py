@@ -1,7 +1,7 @@
 """Queries, keys and values in, mixed values out; causal, with grouped heads.
 
-`attend` takes the fastest way that there is and `attend_slowly` is its twin. Training in bf16 on a CPU goes its own way: the
-backward of torch's fused kernel is slower there in bf16 than in float32, while plain products of blocks run at the full rate.
+`attend` takes the fastest way that there is and `attend_slowly` is its twin. Training on a CPU goes its own way: plain products of
+blocks take two thirds of the time of torch's fused kernel in float32, and less in bf16 (lab/LOG.md, 2026-11-24).
 """
 
 import math
@@ -16,7 +16,7 @@ from newleaf.model.config import ModelConfig
 from newleaf.model.layers import Linear, Norm
 from newleaf.model.positions import rotate
 
-BLOCK = 256  # queries at a time; at 1,024 tokens 128 and 512 take longer
+BLOCK = {torch.float32: 64, torch.bfloat16: 256}  # queries at a time; half and twice as many take longer
 MAX_KEPT = 1024  # tokens; in longer texts probabilities are computed again in the backward, as they would fill the memory
 
 
@@ -54,7 +54,7 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The queries are the last T of S positions, and none looks ahead."""
     num_queries, num_keys = q.shape[2], k.shape[2]
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
+    if q.dtype in BLOCK and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
         return CausalBlocks.apply(q, k, v)  # type: ignore[no-any-return,no-untyped-call]
     mask = None
     if 1 < num_queries < num_keys:
@@ -85,8 +85,7 @@ class CausalBlocks(torch.autograd.Function):
         k, v = k.reshape(-1, length, size), v.reshape(-1, length, size)  # (B K, S, D)
         out = q.new_empty(batch, length, heads, size)  # as o_proj will read it
         kept = []
-        for first in range(0, length, BLOCK):
-            last = min(first + BLOCK, length)
+        for first, last in blocks(length, q.dtype):
             probabilities = look(q[:, :, first:last], k[:, :last])
             mixed = probabilities @ v[:, :last]
             out[:, first:last] = mixed.view(batch, heads, last - first, size).transpose(1, 2)
@@ -97,28 +96,40 @@ class CausalBlocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v, *kept = ctx.saved_tensors
-        (batch, _, length, size), root = grads[0].shape, math.sqrt(q.shape[3])
+        (batch, _, length, size), scale = grads[0].shape, 1 / math.sqrt(q.shape[3])
         grad = grads[0].reshape(q.shape)
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        for first in range(0, length, BLOCK):
-            last = min(first + BLOCK, length)
+        for number, (first, last) in enumerate(blocks(length, q.dtype)):
             queries, grad_out = q[:, :, first:last], grad[:, :, first:last].flatten(1, 2)
-            probabilities = kept[first // BLOCK] if kept else look(queries, k[:, :last])
+            probabilities = kept[number] if kept else look(queries, k[:, :last])
             grad_probabilities = grad_out @ v[:, :last].transpose(1, 2)
             grad_scores = torch.ops.aten._softmax_backward_data(grad_probabilities, probabilities, -1, q.dtype)
-            grad_q[:, :, first:last] = (grad_scores @ k[:, :last]).view(queries.shape)
-            grad_k[:, :last] += grad_scores.transpose(1, 2) @ queries.flatten(1, 2)
-            grad_v[:, :last] += probabilities.transpose(1, 2) @ grad_out
+            grad_q[:, :, first:last] = scaled_product(grad_scores, k[:, :last], scale).view(queries.shape)
+            add_product_(grad_k[:, :last], grad_scores.transpose(1, 2), queries.flatten(1, 2), scale)
+            add_product_(grad_v[:, :last], probabilities.transpose(1, 2), grad_out, 1.0)
         split = (batch, -1, length, size)
-        return grad_q.div_(root).view(split), grad_k.div_(root).view(split), grad_v.view(split)
+        return grad_q.view(split), grad_k.view(split), grad_v.view(split)
+
+
+def blocks(length: int, dtype: torch.dtype) -> list[tuple[int, int]]:
+    """(first, last) of each block of queries."""
+    return [(first, min(first + BLOCK[dtype], length)) for first in range(0, length, BLOCK[dtype])]
 
 
 def look(queries: Tensor, keys: Tensor) -> Tensor:
-    """Probabilities (B K, G T, S) of the last T positions: queries (B K, G, T, D), keys (B K, S, D).
-
-    The mask rides on the product: a sum that starts at minus infinity stays there, which saves a pass over the scores.
-    """
-    groups, num_queries, size = queries.shape[1:]
-    mask = torch.full((num_queries, keys.shape[1]), -torch.inf, dtype=keys.dtype).triu_(keys.shape[1] - num_queries + 1)
-    scores = torch.baddbmm(mask.repeat(groups, 1), queries.flatten(1, 2), keys.transpose(1, 2), alpha=1 / math.sqrt(size))
+    """Probabilities (B K, G T, S) of the last T positions: queries (B K, G, T, D), keys (B K, S, D)."""
+    num_queries, num_keys = queries.shape[2], keys.shape[1]
+    scores = scaled_product(queries.flatten(1, 2), keys.transpose(1, 2), 1 / math.sqrt(queries.shape[3]))
+    ahead = torch.full((num_queries, num_queries), -torch.inf, dtype=scores.dtype).triu_(1)
+    scores.view(len(keys), -1, num_queries, num_keys)[..., num_keys - num_queries :].add_(ahead)  # all other keys are before them
     return scores.softmax(-1)
+
+
+def scaled_product(left: Tensor, right: Tensor, scale: float) -> Tensor:
+    """scale · left @ right of two stacks of matrices, without another pass over the result."""
+    return torch.baddbmm(left.new_zeros(()), left, right, beta=0, alpha=scale)
+
+
+def add_product_(to: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
+    """to += scale · left @ right, in place."""
+    torch.baddbmm(to, left, right, alpha=scale, out=to)
