@@ -68,7 +68,7 @@ def train(
             if not (run.path / "README.md").exists():  # the last file of a run: its process was killed at the very end
                 from newleaf.jobs.pages import write_pages
 
-                write_pages(run)
+                write_pages(run, listener.event)
             return finished
         require_text(request)
         request = remember(request)

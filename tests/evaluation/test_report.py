@@ -28,6 +28,14 @@ RUNS = {
     "empty": example_runs.empty(),
     "hostile": example_runs.hostile(),
     "one step": example_runs.finished(steps=5),
+    "text that only repeats itself": replace(
+        example_runs.finished(),
+        summary={
+            **example_runs.finished().summary,
+            "val_bpb": 0.0,
+            "baselines": {"uniform": 8.0, "unigram": 0.02, "fivegram": 0.0, "xz": 0.0},
+        },
+    ),
     "no evaluation": replace(example_runs.finished(), metrics=[{"step": 1, "loss": 7.0, "lr": 0.0}], summary={}),
 }
 SECTIONS = ["result", "warnings", "curves", "samples", "text", "speed", "plan", "next"]

@@ -129,6 +129,39 @@ def test_resume_starts_what_is_not_there_and_leaves_alone_what_is_finished(place
     assert fsio.sha256(Path("run/model.safetensors")) == model
 
 
+def test_text_that_only_repeats_itself_is_a_text(place: Path) -> None:
+    for name, content in (("emoji", "🍃🍃🍃🍃🍃🍃\n" * 200), ("a", "a" * 5000)):
+        Path(f"{name}.txt").write_text(content, "utf-8")
+        ran("train", f"{name}.txt", "--steps", "2", *SHAPE)
+        assert Path(f"runs/{name}/report.html").exists()
+
+
+def test_a_page_that_cannot_be_written_is_told_and_costs_no_run(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(folder: Path, lang: str) -> Path:
+        raise ZeroDivisionError("float division by zero")
+
+    monkeypatch.setattr("newleaf.jobs.pages.write_report", fail)
+    ran("train", "a.txt", "--out", "run", "--steps", "2", *SHAPE)
+    told = capsys.readouterr().err.splitlines()
+    assert "report.html could not be written (ZeroDivisionError: float division by zero); everything else is saved" in told
+    assert told[-1].startswith("saved run")
+    assert Path("run/README.md").exists()
+
+
+def test_what_is_told_is_what_went_wrong_first(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(f"trouble {len(troubles)}")
+
+    troubles: list[str] = []
+    monkeypatch.setattr("newleaf.training.loop.Loop.run", fail)
+    monkeypatch.setattr("newleaf.jobs.pretrain.Pretraining.summary", lambda *_: troubles.append("again") or fail())
+    assert run(["train", "a.txt", "--out", "run", "--steps", "2", *SHAPE]) == 1
+    assert troubles == ["again"]
+    assert "RuntimeError: trouble 0; please" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_stdin_is_a_text(place: Path) -> None:
     import subprocess
     import sys

@@ -8,6 +8,7 @@ import difflib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App
@@ -68,6 +69,14 @@ def run(arguments: list[str]) -> int:
         failure = NewleafError(f"the system refused: {error.strerror or error}{place}", where=str(error.filename or ""))
         failure.exit_code = 1
         return report(failure, as_json)
+    except Exception as error:  # nobody foresaw it
+        traceback.print_exc()
+        bug = NewleafError(
+            f"this is a bug of newleaf: {type(error).__name__}: {error}",
+            hint="please open an issue in its repository, with the lines above",
+        )
+        bug.exit_code = 1
+        return report(bug, as_json)
 
 
 def plain(arguments: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Decision, State
 from newleaf.conversion.huggingface import read_model, write_model
-from newleaf.errors import DiskFullError, DivergedError, Interrupted, NewleafError
+from newleaf.errors import DivergedError, Interrupted, NewleafError
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
 from newleaf.generation.engine import Engine
@@ -122,15 +122,12 @@ class Pretraining:
         try:
             loop.run()
             return self._finish(loop)
-        except Interrupted as stopped:
-            stopped.found = self._write("signal")
-            raise
-        except DivergedError:
-            self._write("nan")
-            raise
-        except Exception:
-            with suppress(DiskFullError, OSError):  # what is told is what went wrong first
-                self._write("error")
+        except Exception as error:
+            stopped_by = "signal" if isinstance(error, Interrupted) else "nan" if isinstance(error, DivergedError) else "error"
+            with suppress(Exception):  # what is told is what went wrong first
+                summary = self._write(stopped_by)
+                if isinstance(error, Interrupted):
+                    error.found = summary
             raise
         finally:
             metrics.close()
@@ -246,7 +243,7 @@ class Pretraining:
         """summary.json, report and card, as the last thing of this process."""
         summary = self.summary(stopped_by)
         fsio.write_json(self.setup.run.summary, summary)
-        write_pages(self.setup.run)
+        write_pages(self.setup.run, self.view.event)
         return summary
 
     def summary(self, stopped_by: str | None) -> dict[str, Any]:

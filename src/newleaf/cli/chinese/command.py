@@ -14,6 +14,7 @@ MESSAGES = {
     "the prompt on stdin is not UTF-8": "标准输入传来的开头不是 UTF-8",
     "the system refused: {why}": "系统拒绝了这个操作：{why}",
     "the system refused: {why} ({path})": "系统拒绝了这个操作：{why}（{path}）",
+    "this is a bug of newleaf: {kind}: {message}": "这是新叶自己的错误：{kind}: {message}",
 }
 
 PARSER = {
@@ -70,4 +71,5 @@ HINTS = {
     "use newleaf generate --json": "请用 newleaf generate --json",
     "name text to measure bits per byte on": "请指定文本，在上面测每字节比特",
     "convert it first": "请先转换编码",
+    "please open an issue in its repository, with the lines above": "请到新叶的代码仓库反馈，附上前面的各行",
 }

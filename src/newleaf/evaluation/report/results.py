@@ -36,8 +36,8 @@ def comparison(facts: RunFacts, bpb: float) -> Words:
         return meaning
     best = min(facts.baselines, key=facts.baselines.__getitem__)
     name, value = BASELINES[best], facts.baselines[best]
-    change = abs(1 - bpb / value)
-    if bpb < value:
+    if bpb < value:  # so the value is not 0, as xz's is where a text only repeats itself
+        change = 1 - bpb / value
         return Words(
             f"{meaning.en} The best method without a model, {name.en}, needs {value:.2f}; this model needs {percent(change)} fewer.",
             f"{meaning.zh}不用模型的最好办法（{name.zh}）需要 {value:.2f}，这个模型少 {percent(change)}。",
