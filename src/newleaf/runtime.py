@@ -1,5 +1,6 @@
 """The machine: device, precision, threads, matrix rate, time since the command began. Asked once and passed on."""
 
+import ctypes
 import os
 import platform
 import signal
@@ -69,6 +70,30 @@ def machine(threads: int | None = None, precision: Precision | None = None) -> M
     name = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
     chosen: Precision = precision or ("bf16" if has_bf16(device) else "float32")
     return Machine(device, chosen, threads or available_cores(), memory_bytes(device), f"{platform.machine()} {name}")
+
+
+def settle(machine: Machine) -> None:
+    """Make this process one that trains: its threads, its memory."""
+    import torch
+
+    torch.set_num_threads(machine.threads)
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what tensors leave for the tensors of the next step, instead of handing pages back and fetching them anew.
+
+    A training step takes 4 to 5 % less time (lab/LOG.md, 2026-11-24). Other C libraries are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(M_MMAP_THRESHOLD, 2**30)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def has_bf16(device: str) -> bool:

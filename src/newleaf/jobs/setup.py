@@ -5,8 +5,6 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
@@ -56,7 +54,7 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     prepare(run, corpus, val, recipe.data, recipe.train.threads or runtime.available_cores(), view.event)
     data = open_data(run, verify=False)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
-    torch.set_num_threads(machine.threads)
+    runtime.settle(machine)
     if budget.seconds is not None and recipe.train.precision is None:
         machine = runtime.faster(machine)
     seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
@@ -89,7 +87,7 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
     """The newest state that verifies, on this machine."""
     data = open_data(run, verify=True)
     machine = runtime.machine(plan.recipe.train.threads, plan.recipe.train.precision)
-    torch.set_num_threads(machine.threads)
+    runtime.settle(machine)
     found, damaged = store.latest(run.checkpoints)
     for sentence in damaged:
         view.event(sentence, sentence)
