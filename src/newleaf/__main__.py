@@ -1,6 +1,8 @@
 """`newleaf` and `python -m newleaf`."""
 
+import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -23,7 +25,9 @@ def main() -> None:
             sentence, _ = translate(error)
         print(sentence, file=sys.stderr)
     signals.ignore()
-    sys.exit(code)
+    with suppress(OSError):  # whoever read our output has gone
+        sys.stdout.flush()
+    os._exit(code)  # everything is written: taking torch apart would cost 0.3 s of the budget
 
 
 if __name__ == "__main__":

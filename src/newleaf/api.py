@@ -4,6 +4,7 @@ Arguments are checked and the run is locked before torch is imported: a mistake 
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,10 @@ def train(
 
     `data`: files, folders, globs or "-"; none means the source of the Python standard library. One of `minutes` (10 if none is
     given), `steps`, `tokens`, `epochs` is the budget. `settings`: {"model.width": 256, …}. `seconds_before`: of the budget, what was
-    spent before this call. Errors are newleaf.errors.NewleafError; an interruption is saved and raises Interrupted.
+    spent before this call; from here on everything counts. Errors are newleaf.errors.NewleafError; an interruption is saved and
+    raises Interrupted.
     """
+    zero = time.monotonic() - seconds_before
     budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     request = make_request(
         data,
@@ -75,7 +78,7 @@ def train(
         with importing_torch():
             from newleaf.jobs.pretrain import pretrain
 
-        return pretrain(request, listener, seconds_before)
+        return pretrain(request, listener, zero)
 
 
 def load(model: PathLike) -> "Model":

@@ -6,6 +6,7 @@ once, the command is refused in one sentence; a damaged best model is written an
 
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Stopped:
         )
         listener = Listener()
         try:
-            return resume(request, listener, 0.0), None, listener.sentences
+            return resume(request, listener, time.monotonic()), None, listener.sentences
         except NewleafError as error:
             return None, error, listener.sentences
 

@@ -1,6 +1,7 @@
 """Progress is a function of the step and of the decisions; a pace foretells the end."""
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from newleaf.checkpoint.state import Decision
 from newleaf.errors import UsageError
-from newleaf.training.clock import Budget, Pace, progress
+from newleaf.training.clock import Budget, Pace, Stopwatch, progress
 
 
 @st.composite
@@ -78,3 +79,9 @@ def test_a_pace_ends_on_time_whatever_the_pauses() -> None:
     assert pace.fitting_last(10, 95.0, still_to_pause=lambda last: 0.0) == 11  # too late: one more step, so that what is last is judged
     assert pace.misses(170, 10, 8.0, 2.0) is False
     assert pace.misses(180, 10, 8.0, 2.0) is True
+
+
+def test_a_stopwatch_counts_from_the_moment_that_its_command_began() -> None:
+    began = time.monotonic()
+    stopwatch = Stopwatch(before=5.0, zero=began - 10)
+    assert 15 <= stopwatch() <= 15 + time.monotonic() - began

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from texts import text
 
-from newleaf import fsio
+from newleaf import fsio, train
 from newleaf.cli.main import run
 from newleaf.runs import read_lines
 
@@ -160,6 +160,14 @@ def test_what_is_told_is_what_went_wrong_first(place: Path, monkeypatch: pytest.
     assert run(["train", "a.txt", "--out", "run", "--steps", "2", *SHAPE]) == 1
     assert troubles == ["again"]
     assert "RuntimeError: trouble 0; please" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_everything_since_the_command_began_counts_in_every_process_of_a_run(place: Path) -> None:
+    settings = dict(zip([word.removeprefix("--") for word in SHAPE[::2]], SHAPE[1::2], strict=True))
+    first = train("a.txt", out="run", steps=2, settings=settings, seconds_before=1000.0)
+    assert first["seconds"] > 1000 > first["train_seconds"]
+    second = train(out="run", steps=2, extend=True, seconds_before=500.0)
+    assert second["seconds"] > first["seconds"] + 500
 
 
 def test_stdin_is_a_text(place: Path) -> None:

@@ -33,20 +33,20 @@ from newleaf.training.signals import Stop, listening
 from newleaf.training.task import Evaluation
 from newleaf.version import __version__
 
-EXIT_SECONDS = 0.4  # for report, card and the interpreter to end
+EXIT_SECONDS = 0.15  # for report, card and the last lines
 SAMPLE_TOKENS = 80
 VAL_SHARE = 0.1  # of a budget in minutes that the final figure of a --val file may take
 
 
-def pretrain(request: Request, view: View, already: float) -> dict[str, Any]:
-    """Run the whole job; the caller holds the run's lock. Returns summary.json's object."""
+def pretrain(request: Request, view: View, zero: float) -> dict[str, Any]:
+    """Run the whole job; the caller holds the run's lock. `zero`: when its command began. Returns summary.json's object."""
     if request.extend:
         with unfinished(request.run):
-            setup = extend(request, view, already)
+            setup = extend(request, view, zero)
     elif request.run.begun:
-        setup = resume(request, view, already)
+        setup = resume(request, view, zero)
     else:
-        setup = begin(request, view, Stopwatch(0.0, already))
+        setup = begin(request, view, Stopwatch(0.0, zero))
     job = Pretraining(setup, view)  # a signal up to here finds nothing to save and ends the job at once
     with listening() as job.stop:
         return job.run()
@@ -75,6 +75,7 @@ class Pretraining:
     prompts: list[str] = field(default_factory=list)
     final: Evaluation | None = None
     rate: float = 1.0  # FLOP/s of matrix products, as far as measured
+    score_seconds: float = 0.0  # a held-out token, as far as measured
 
     def __post_init__(self) -> None:
         data, plan = self.setup.data, self.setup.plan
@@ -148,7 +149,9 @@ class Pretraining:
         return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[self.precision])
 
     def evaluate(self, model: Decoder) -> Evaluation:
+        began = self.setup.stopwatch()
         result = bits.score(model, self.sample_ids, self.setup.plan.context, self.setup.workers)
+        self.score_seconds = (self.setup.stopwatch() - began) / result.tokens
         return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
 
     def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
@@ -159,11 +162,14 @@ class Pretraining:
         append_decision(self.setup.run, decision)
 
     def tail_seconds(self, evaluation_seconds: float) -> float:
-        """The last evaluation and checkpoint, the final figure, the second half of the matrix rate, the end."""
-        whole = evaluation_seconds * self.final_tokens / max(1, len(self.sample_ids)) if self.final_tokens > len(self.sample_ids) else 0.0
-        pauses = self.loop.pauses
-        matmuls = sum(self.setup.state.matmul_seconds)
-        return evaluation_seconds + whole + 2 * pauses["checkpoint"] + pauses["sample"] + matmuls + EXIT_SECONDS
+        """The last evaluation and checkpoint, the final figures, the second half of the matrix rate, the end."""
+        state, pauses = self.loop.state, self.loop.pauses
+        trained = state.train_seconds / max(1, state.tokens)
+        a_token = self.score_seconds or 2 / 3 * trained  # forward is a third of a step, and windows overlap by half
+        figures = 2 if state.stale else 1  # the last weights and, where they are others, the best ones
+        sample = evaluation_seconds or a_token * len(self.sample_ids)
+        final = figures * a_token * self.final_tokens
+        return sample + final + 2 * pauses["checkpoint"] + pauses["sample"] + sum(state.matmul_seconds) + EXIT_SECONDS
 
     @property
     def final_tokens(self) -> int:

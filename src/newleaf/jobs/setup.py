@@ -75,15 +75,15 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     return Setup(run, plan, inputs, data, machine, state, stopwatch)
 
 
-def resume(request: Request, view: View, already: float) -> Setup:
+def resume(request: Request, view: View, zero: float) -> Setup:
     """Go on where an earlier process stopped. CheckpointError if there are checkpoints but none to trust."""
     run = request.run
     plan, inputs = read_plan(run)
     require_same(request, plan, inputs)
-    return reopen(run, plan, inputs, view, already)
+    return reopen(run, plan, inputs, view, zero)
 
 
-def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: float) -> Setup:
+def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float) -> Setup:
     """The newest state that verifies, on this machine."""
     data = open_data(run, verify=True)
     machine = runtime.machine(plan.recipe.train.threads, plan.recipe.train.precision)
@@ -121,7 +121,7 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, already: fl
         )
         state.fingerprint, state.exact = here, False
     view.event(f"resuming {run.path} at step {state.step:,}", f"从第 {state.step:,} 步继续 {run.path}")
-    return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, already), found)
+    return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, zero), found)
 
 
 def spent(run: Run, state: State) -> float:
@@ -142,14 +142,14 @@ def first_state(run: Run, plan: Plan, machine: runtime.Machine) -> State:
     )
 
 
-def extend(request: Request, view: View, already: float) -> Setup:
+def extend(request: Request, view: View, zero: float) -> Setup:
     """Make the trunk of a finished run its newest state, with a decision that the constant part begins again."""
     run = request.run
     plan, inputs = read_plan(run)
     if request.budget is None:
         raise UsageError("--extend needs to know by how much", expected="--minutes, --steps, --tokens or --epochs")
     require_same(replace(request, budget=None, data=(), column=None), plan, inputs)
-    setup = reopen(run, plan, inputs, view, already)
+    setup = reopen(run, plan, inputs, view, zero)
     trunk = store.load(run.checkpoints / store.TRUNK)
     state = trunk.state
     if request.data:

@@ -140,10 +140,10 @@ class Pace:
 
 
 class Stopwatch:
-    """Seconds of this run: those of earlier processes, and of this one since its start."""
+    """Seconds of this run: those of earlier processes, and of this one since `zero`, when time.monotonic() saw its command begin."""
 
-    def __init__(self, before: float, already: float) -> None:
-        self._before, self._zero = before, time.monotonic() - already
+    def __init__(self, before: float, zero: float) -> None:
+        self._before, self._zero = before, zero
 
     def __call__(self) -> float:
         return self._before + time.monotonic() - self._zero
