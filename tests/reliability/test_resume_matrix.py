@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from reliability.harness import CHECKPOINT_EVERY, EVALUATE_EVERY, ROWS, Laboratory, number_of, require_intact
 
+from newleaf.conversion.huggingface import read_metadata
 from newleaf.runs import Run, read_lines
 
 STEPS_AN_EPOCH = 20  # about: the tiny text has some 5,000 tokens
@@ -56,6 +57,19 @@ def test_a_run_that_is_stopped_again_and_again_resumes_to_the_same_bits(lab: Lab
         fault = {"moment": "step", "at": CHECKPOINT_EVERY - 1, "do": {"signals": ["SIGTERM"]}}
         lab.server.run(lab.words(out, resume=True), fault=fault).require(143)
         assert require_intact(out) == (count + 1) * (CHECKPOINT_EVERY - 1)
+    lab.require_same_end(out)
+
+
+@pytest.mark.parametrize("killed_at", [7, 19])  # after an evaluation that was better, before the next checkpoint
+def test_figures_belong_to_the_model_that_stands_there(lab: Laboratory, killed_at: int) -> None:
+    out = lab.new_run()
+    for resume, at, name in ((False, killed_at, "SIGKILL"), (True, 1, "SIGTERM")):
+        fault = {"moment": "step", "at": at, "do": {"signals": [name]}}
+        lab.server.run(lab.words(out, resume=resume), fault=fault).require(-number_of("SIGKILL"), 143)
+    summary, model = Run(out).read_summary(), read_metadata(out)
+    assert summary["steps"] < summary["best_step"] == int(model["step"]) == killed_at - 1
+    assert summary["val_bpb"] == float(model["val_bpb"])
+    assert summary["val_loss"] == float(model["val_loss"])
     lab.require_same_end(out)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from newleaf import fsio, runs, runtime
-from newleaf.checkpoint.state import Decision, State
+from newleaf.checkpoint.state import Best, Decision, State
 from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.errors import DivergedError, Interrupted, NewleafError
 from newleaf.evaluation import bits
@@ -154,8 +154,11 @@ class Pretraining:
         self.score_seconds = (self.setup.stopwatch() - began) / result.tokens
         return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
 
-    def keep(self, model: Decoder, step: int, evaluation: Evaluation) -> str:
-        metadata = {"step": str(step), "val_bpb": repr(evaluation.val_bpb)}
+    def keep(self, model: Decoder, step: int, evaluation: Evaluation, best: Best | None = None) -> str:
+        """`best`: what the model was chosen by, where `evaluation` is the final one."""
+        sample = best or evaluation
+        metadata = {"step": str(step), "val_bpb": repr(evaluation.val_bpb), "val_loss": repr(evaluation.val_loss)}
+        metadata |= {"sample_bpb": repr(sample.val_bpb), "sample_loss": repr(sample.val_loss)}  # for a process that resumes
         return write_model(self.setup.run.path, model, metadata, self.setup.data.tokenizer.end_of_text)
 
     def decide(self, decision: Decision) -> None:
@@ -226,7 +229,7 @@ class Pretraining:
         if state.best.step != state.step:
             loop.model.load_state_dict(read_model(setup.run.path).state_dict())
             self.best = self._whole(loop.model)
-        self.keep(loop.model, state.best.step, self.best)
+        self.keep(loop.model, state.best.step, self.best, state.best)
         if state.step % setup.plan.every["sample"]:
             self.on_sample(state, loop.model)
         write_plan(setup.run, setup.plan, setup.inputs, taken=state.decisions)

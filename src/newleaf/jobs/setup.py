@@ -8,7 +8,8 @@ from typing import Any
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
-from newleaf.checkpoint.state import Decision, State
+from newleaf.checkpoint.state import Best, Decision, State
+from newleaf.conversion.huggingface import read_metadata
 from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.jobs.view import View
 from newleaf.runs import Run
@@ -106,8 +107,10 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float
         if plan.budget.seconds is not None:
             write_decisions(run, taken)
     state.decisions = taken
-    lost = seal_problem(run.model) if state.best else None
-    if lost:
+    lost = seal_problem(run.model)
+    if not lost:
+        state.best = best_of(run) or state.best
+    elif state.best:
         view.event(
             f"{run.model} {lost}: the next evaluation writes it anew, not to the same bits",
             f"{run.model} 已损坏：下次评估时重写，但不再逐位相同",
@@ -122,6 +125,14 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float
         state.fingerprint, state.exact = here, False
     view.event(f"resuming {run.path} at step {state.step:,}", f"从第 {state.step:,} 步继续 {run.path}")
     return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, zero), found)
+
+
+def best_of(run: Run) -> Best | None:
+    """What the model at the top says of itself: a process that was killed may have written it after its last checkpoint."""
+    said = read_metadata(run.path)
+    if "sample_loss" not in said:  # another one than training writes
+        return None
+    return Best(float(said["sample_loss"]), float(said["sample_bpb"]), int(said["step"]), fsio.sha256(run.model))
 
 
 def spent(run: Run, state: State) -> float:

@@ -258,6 +258,7 @@ class Loop:
             retry=failed.retry + 1,
             tries=failed.tries + 1,
             decisions=failed.decisions,
+            best=failed.best,  # its model stands at the top
             seconds=self.stopwatch(),
             train_seconds=failed.train_seconds,
         )
