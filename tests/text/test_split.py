@@ -4,7 +4,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from text.samples import ENGLISH, SIMPLIFIED, awkward, lines, write
 
 from newleaf.errors import TextError
 from newleaf.text.cut import tail_start
+from newleaf.text.document import Skipped
 from newleaf.text.read import Corpus
-from newleaf.text.split import Split, chosen, survey
+from newleaf.text.split import Changed, Split, at_rest, chosen, survey
 
 CAP = 256_000
 WORDS = ["新叶", "is", "a", "leaf", "。", "\n", "\n\n", " ", "👩‍👩‍👧‍👦", "é", "\t", "春眠不觉晓，处处闻啼鸟。\n", "x" * 90]
@@ -255,11 +256,80 @@ def test_text_that_changes_between_two_readings_is_noticed(tmp_path: Path) -> No
     corpus = Corpus([str(tmp_path)])
     split = survey(corpus, None, CAP)
     write(tmp_path, b_txt=SIMPLIFIED + "one more line\n")
-    with pytest.raises(TextError, match=r"b\.txt changed while it was being read"):
+    with pytest.raises(Changed, match=r"b\.txt changed while it was being read"):
         list(split.train_documents(corpus))
-    (tmp_path / "b.txt").unlink()
-    with pytest.raises(TextError, match="changed while it was being read"):
-        list(split.train_documents(corpus))
+    split = survey(corpus, None, CAP)
+    assert parts(split, corpus)[0][0] in ENGLISH * 40
+    with pytest.raises(Changed, match=r"a\.txt changed while it was being read"):
+        write(tmp_path, a_txt=ENGLISH * 41)
+        list(split.held_out_documents(corpus))
+
+
+def read_while(corpus: Corpus, meanwhile: Callable[[], object]) -> tuple[Split, list[str], list[str], int]:
+    """The split and both parts in the end, and how often it was begun anew, when something happens after each survey."""
+    told: list[str] = []
+
+    def work() -> tuple[Split, list[str], list[str]]:
+        split = survey(corpus, None, CAP)
+        meanwhile()
+        return split, *parts(split, corpus)
+
+    return *at_rest(work, lambda en, zh: told.append(en)), len(told)
+
+
+def grow(path: Path) -> None:
+    with path.open("a") as file:
+        file.write('{"text": "one more line"}\n')
+
+
+@pytest.mark.parametrize("name", ["log.txt", "log.jsonl", "log.csv"])
+@pytest.mark.parametrize("change", [grow, lambda path: path.write_bytes(b""), lambda path: path.unlink(missing_ok=True)])
+def test_a_file_that_changes_while_it_is_read_is_left_out_and_named(tmp_path: Path, name: str, change: Callable[[Path], object]) -> None:
+    write(tmp_path, a_txt=ENGLISH * 40, z_txt=SIMPLIFIED)
+    without = survey(Corpus([str(tmp_path)]), None, CAP).as_json()
+    (tmp_path / name).write_text('text\n{"text": "a line of a log"}\n' * 30)
+    split, train, held_out, again = read_while(Corpus([str(tmp_path)]), lambda: change(tmp_path / name))
+    assert not [text for text in train + held_out if "log" in text]
+    assert again == 1
+    assert split.skipped == [Skipped(str(tmp_path / name), "changed while it was being read")]
+    assert {key: split.as_json()[key] for key in ("files", "documents", "bytes", "train_bytes", "val_bytes", "scripts", "held_out")} == {
+        key: without[key] for key in ("files", "documents", "bytes", "train_bytes", "val_bytes", "scripts", "held_out")
+    }
+
+
+def test_all_files_that_have_changed_are_left_out_at_once(tmp_path: Path) -> None:
+    write(tmp_path, a_txt=ENGLISH * 40, **{f"log{i}_txt": f"log {i}" for i in range(9)})
+    split, *_, again = read_while(Corpus([str(tmp_path)]), lambda: [grow(path) for path in tmp_path.glob("log*")])
+    assert again == 1
+    assert len(split.skipped) == split.as_json()["skipped_counts"]["changed while it was being read"] == 9
+
+
+def test_a_file_that_comes_later_is_left_out_and_named_and_the_rest_stands(tmp_path: Path) -> None:
+    write(tmp_path, b_txt=ENGLISH * 40)
+    corpus = Corpus([str(tmp_path)])
+    split, *_, again = read_while(corpus, lambda: write(tmp_path, a_txt=SIMPLIFIED, c_jsonl=lines([{"text": "new"}] * 9)))
+    assert again == 0
+    assert [Path(each.source).name for each in split.skipped] == ["a.txt", "c.jsonl"]
+    assert split.as_json()["skipped_counts"] == {"changed while it was being read": 2}
+
+
+@pytest.mark.parametrize("change", [grow, lambda path: path.unlink(missing_ok=True)])
+def test_if_nothing_else_is_left_the_sentence_says_why(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    write(tmp_path, log_txt=ENGLISH * 40)
+    with pytest.raises(TextError, match=r"no text to learn from in .* \(.*log\.txt: changed while it was being read\)"):
+        read_while(Corpus([str(tmp_path / "log.txt")]), lambda: change(tmp_path / "log.txt"))
+
+
+def test_a_validation_file_that_changes_is_noticed(tmp_path: Path) -> None:
+    write(tmp_path, a_txt=ENGLISH * 40, val__b_txt=SIMPLIFIED, val__c_txt=ENGLISH)
+    corpus, val = Corpus([str(tmp_path / "a.txt")]), Corpus([str(tmp_path / "val")])
+    split = survey(corpus, val, CAP)
+    grow(tmp_path / "val" / "b.txt")
+    with pytest.raises(Changed, match=r"b\.txt changed"):
+        list(split.held_out_documents(val))
+    split = survey(corpus, val, CAP)
+    assert parts(split, corpus, val)[1] == [ENGLISH]
+    assert [Path(each.source).name for each in split.skipped] == ["b.txt"]
 
 
 @pytest.mark.parametrize("texts", [["a" * 1999], ["春" * 20] * 1000, ["x"] * 5000, [f"{i}" for i in range(300)]])

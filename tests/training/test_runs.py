@@ -6,6 +6,7 @@ import shlex
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from texts import text
@@ -13,6 +14,8 @@ from texts import text
 from newleaf import fsio, train
 from newleaf.cli.main import run
 from newleaf.runs import read_lines
+from newleaf.tokens.tokenizer import Tokenizer
+from newleaf.training.prepare import train_tokenizer
 
 SHAPE = shlex.split(
     "--model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
@@ -168,6 +171,33 @@ def test_everything_since_the_command_began_counts_in_every_process_of_a_run(pla
     assert first["seconds"] > 1000 > first["train_seconds"]
     second = train(out="run", steps=2, extend=True, seconds_before=500.0)
     assert second["seconds"] > first["seconds"] + 500
+
+
+def test_a_log_that_grows_while_it_is_read_costs_no_run(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("texts").mkdir()
+    shutil.copy("a.txt", "texts")
+    Path("texts/log.txt").write_text("a line of a log\n" * 200)
+
+    def grow_and_train(*arguments: Any) -> Tokenizer:
+        with Path("texts/log.txt").open("a") as log:
+            log.write("one more line\n")
+        return train_tokenizer(*arguments)
+
+    for module in ("newleaf.training.prepare", "newleaf.jobs.foresee"):
+        monkeypatch.setattr(f"{module}.train_tokenizer", grow_and_train)
+    ran("plan", "texts", "--steps", "2", *SHAPE)
+    ran("train", "texts", "--out", "run", "--steps", "2", *SHAPE)
+    assert "texts/log.txt changed while it was being read; reading the rest again" in capsys.readouterr().err
+    ran("train", "a.txt", "--out", "without", "--steps", "2", *SHAPE)
+    assert fsio.sha256(Path("run/model.safetensors")) == fsio.sha256(Path("without/model.safetensors"))
+    manifest, expected = (json.loads(Path(name, "data/manifest.json").read_text()) for name in ("run", "without"))
+    assert manifest.pop("skipped") == [{"source": str(place / "texts/log.txt"), "reason": "changed while it was being read", "count": 1}]
+    assert {name for name in expected if name != "skipped" and manifest[name] != expected[name]} == {
+        "num_skipped", "skipped_counts", "sha256"
+    }  # fmt: skip
+    assert "log.txt" in Path("run/report.html").read_text("utf-8")
 
 
 def test_stdin_is_a_text(place: Path) -> None:

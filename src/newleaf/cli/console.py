@@ -29,8 +29,8 @@ class Console(View):
         config, train, skipped = plan.config, plan.recipe.train, manifest.get("num_skipped", 0)
         if skipped:
             self.event(
-                f"left out {skipped:,} files or rows that hold no text (data/manifest.json names them)",
-                f"有 {skipped:,} 个文件或行不是文本，已略去（名单见 data/manifest.json）",
+                f"left out {skipped:,} files or rows (data/manifest.json names them, each with its reason)",
+                f"略去 {skipped:,} 个文件或行（名单和原因见 data/manifest.json）",
             )
         self.event(
             f"{plan.foreseen['parameters']:,.0f} parameters: {config.depth} layers of {config.width}, vocabulary {config.vocab_size:,}, "

@@ -78,6 +78,7 @@ REASONS = {  # beginnings of the common ones; others are shown as they are
     "hidden": "隐藏的文件或文件夹",
     "a run of newleaf": "新叶的训练目录，不是文本",
     "broken JSON": "JSON 格式有误",
+    "changed while": "读取过程中被改动",
 }
 
 SHARE_THE_EXPORT = Words(

@@ -5,12 +5,14 @@ from typing import Any
 
 from newleaf import runtime
 from newleaf.errors import RunError
-from newleaf.text.split import survey
+from newleaf.text.read import Corpus
+from newleaf.text.split import at_rest, survey
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts, make_plan
 from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import corpora, plan_data, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
+from newleaf.training.settings import DataSettings
 
 PROBE_BYTES = 1_000_000  # of text that are encoded to see how many bytes a token has
 
@@ -38,21 +40,26 @@ def make(request: Request) -> Plan:
     recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
     corpus, val = corpora(request.inputs, request.run)
     recipe = replace(recipe, data=plan_data(recipe.data, budget))
-    split = survey(corpus, val, recipe.data.held_out_bytes or 0)
-    tokenizer = train_tokenizer(split, corpus, recipe.data)
+    facts = at_rest(lambda: look_at(corpus, val, recipe.data), lambda en, zh: None)
+    machine = runtime.machine(recipe.train.threads, recipe.train.precision)
+    machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
+    return make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
+
+
+def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings) -> TextFacts:
+    """What the plan needs to know of the text, its tokens estimated from a sample."""
+    split = survey(corpus, val, settings.held_out_bytes or 0)
+    tokenizer = train_tokenizer(split, corpus, settings)
     probed = [text.encode() for text in sample(split.train_documents(corpus), split.train_bytes, PROBE_BYTES)]
     num_bytes = sum(map(len, probed))
     tokens_per_byte = sum(len(tokenizer.encode(text.decode())) for text in probed) / max(1, num_bytes)
-    facts = TextFacts(
+    return TextFacts(
         split.train_bytes,
         max(2, round(split.train_bytes * tokens_per_byte)),
         split.val_bytes,
         max(2, round(split.val_bytes * tokens_per_byte)),
         tokenizer.vocab_size,
     )
-    machine = runtime.machine(recipe.train.threads, recipe.train.precision)
-    machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
-    return make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:

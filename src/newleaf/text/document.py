@@ -20,6 +20,9 @@ class Skipped:
     count: int = 1  # more than one only for the rows of one file beyond those named one by one
 
 
+CHANGED = "changed while it was being read"  # a reason: text is read several times, and must be the same each time
+
+
 @dataclass(frozen=True, slots=True)
 class Repaired:
     """Something that was read although it was damaged, and what had to be mended."""

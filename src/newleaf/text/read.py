@@ -2,7 +2,7 @@
 
 One plain file is one document; of JSON lines, JSON, CSV and TSV each row is one. Only one document is in memory at a time. What
 cannot be read is never an error while something else can: it is listed in `skipped`, each file by name, and of the rows of one file
-that share a reason the first few.
+that share a reason the first few. So is a file that changes, comes or vanishes between two readings of a text that is read several times.
 """
 
 import itertools
@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from newleaf.errors import TextError
 from newleaf.text.decode import NotText, line_feeds, recognise
-from newleaf.text.document import Document, Repaired, Skipped
-from newleaf.text.files import STDIN, default_inputs, default_name, find, identities, reason, shown
+from newleaf.text.document import CHANGED, Document, Repaired, Skipped
+from newleaf.text.files import STDIN, Noted, default_inputs, default_name, find, identities, reason, shown
 from newleaf.text.lines import Broken, Row, opened, read_all
 from newleaf.text.rows import kind_of, rows_of
 from newleaf.text.shapes import choose_column, columns, named_columns, shaped, text_of
@@ -45,6 +45,10 @@ class Corpus:
         self.skipped: list[Skipped] = []  # these three are known after an iteration
         self.repaired: list[Repaired] = []
         self.num_files = 0
+        self.at = Path()  # the file that is being read
+        self.left_out: dict[Path, None] = {}  # because they changed between two readings
+        self._noted: Noted | None = None  # the files of the first of them
+        self._settled = 0  # of those left out, how many were so by then
         if not self.inputs:
             raise TextError("no text was named", expected='files, folders, globs or "-" for stdin')
         for given in self.inputs:
@@ -57,12 +61,20 @@ class Corpus:
                 )
 
     def __iter__(self) -> Iterator[Document]:
-        reading, num_documents = Reading(self.column), 0
+        reading, num_documents, noted = Reading(self.column), 0, Noted()
         for found in self.found():
+            if isinstance(found, Path):
+                if found in self.left_out:
+                    continue
+                self.at = found
+                if self._noted is None:
+                    noted.add(found)
             for document in reading.documents(found):
                 num_documents += 1
                 yield document
-        self.skipped, self.repaired, self.num_files = reading.skipped, reading.repaired, reading.num_files
+        self._noted = self._noted or noted
+        self.skipped = reading.skipped + [Skipped(shown(path), CHANGED) for path in self.left_out]
+        self.repaired, self.num_files = reading.repaired, reading.num_files
         reading.require_column(self.inputs)
         if not num_documents:
             raise TextError(
@@ -75,8 +87,27 @@ class Corpus:
         for given in self.inputs:
             if given == STDIN:
                 yield self.stdin or b""
-            else:
-                yield from find(given, self.excluded)
+                continue
+            try:
+                paths = find(given, self.excluded)
+            except TextError:  # it was there when it was named
+                paths = iter([Skipped(shown(given), CHANGED)] if Path(given) not in self.left_out else [])
+            yield from paths
+
+    def settle(self) -> None:
+        """Take the files as the next iteration finds them: later ones must find the same."""
+        self._noted, self._settled = None, len(self.left_out)
+
+    def leave_out_changed(self) -> bool:
+        """Leave out of further iterations what is not as that one found it. Whether there was any."""
+        before = len(self.left_out)
+        self.left_out |= dict.fromkeys(self._noted.changed() if self._noted else ())
+        return len(self.left_out) > before
+
+    @property
+    def changed(self) -> list[str]:
+        """What is left out since the files were settled."""
+        return [shown(path) for path in self.left_out][self._settled :]
 
 
 def listed(skipped: Sequence[Skipped]) -> str:

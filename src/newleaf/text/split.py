@@ -7,21 +7,25 @@ are held out, and leave the training part where they stand in it.
 
 Nothing depends on names, on order or on the machine: a hash of the text decides. The decision is a list of documents (their hashes)
 with the byte from which each is held out, so that the same text can be divided again, in this run or a later one. Of each document
-16 bytes are in memory meanwhile (some 40 for the moment in which they are sorted), and 8 afterwards.
+16 bytes are in memory meanwhile (some 40 for the moment in which they are sorted), and 8 afterwards; of each file its name, packed.
+
+A text is read several times: to decide, to learn the tokenizer, to encode. Where a file changes meanwhile (a log that grows), what was
+decided no longer holds: it is left out, and the work begins anew without it (`at_rest`).
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from newleaf.errors import TextError
 from newleaf.text.cut import end_start, tail_start
-from newleaf.text.document import Document, Repaired, Skipped
+from newleaf.text.document import CHANGED, Document, Repaired, Skipped
+from newleaf.text.files import shown
 from newleaf.text.read import Corpus
 from newleaf.text.scripts import ScriptCounter
 
@@ -30,6 +34,7 @@ MANY_DOCUMENTS = 100  # from here on whole documents are held out
 MUCH_BYTES = 100_000_000  # above, a fiftieth is enough
 HASHES = 1 << 64
 MOST_NAMES = 1_000  # of what was left out, in the manifest
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,15 @@ class Split:
     is_new: np.ndarray = field(repr=False, compare=False)  # of each of these, whether it is not known from before
 
     def train_documents(self, corpus: Corpus) -> Iterator[Document]:
-        """The training part, in the corpus's order. TextError if the text is no longer what was surveyed."""
+        """The training part, in the corpus's order. Changed if the text is no longer what was surveyed; what came since is left out."""
         waiting = self.is_new.copy()
         for document in corpus:
             data = document.text.encode()
             key = content_hash(data)
             place = int(np.searchsorted(self.hashes, np.uint64(key)))
             if place == len(self.hashes) or self.hashes[place] != key:
-                raise changed(document.source)
-            if waiting[place]:
+                self._pass_over(corpus)
+            elif waiting[place]:
                 waiting[place] = False
                 start = self.held_out.get(hexadecimal(key))
                 if start is None:
@@ -66,19 +71,28 @@ class Split:
                 elif start:
                     yield Document(data[:start].decode(), document.source)
         if waiting.any():
-            raise changed("the text")
+            raise changed(corpus)
 
     def held_out_documents(self, corpus: Corpus) -> Iterator[Document]:
         """The held-out part, in the order of `corpus`: the one for validation where there is one, else the one surveyed."""
-        if self.from_val:
-            yield from corpus
-            return
-        waiting = dict(self.held_out)
+        waiting, num_bytes = dict(self.held_out), 0
         for document in corpus:
             data = document.text.encode()
-            start = waiting.pop(hexadecimal(content_hash(data)), len(data))
+            key = hexadecimal(content_hash(data))
+            start = (waiting.get if self.from_val else waiting.pop)(key, len(data))
             if start < len(data):
+                num_bytes += len(data) - start
                 yield Document(data[start:].decode(), document.source)
+        if num_bytes != self.val_bytes:
+            raise changed(corpus)
+
+    def _pass_over(self, corpus: Corpus) -> None:
+        """A document that was not surveyed: its file came later and is left out, or something has changed."""
+        if corpus.at not in corpus.left_out:
+            if corpus.leave_out_changed():
+                raise changed(corpus)
+            corpus.left_out[corpus.at] = None
+            self.skipped.append(Skipped(shown(corpus.at), CHANGED))
 
     def as_json(self) -> dict[str, Any]:
         """For data/manifest.json."""
@@ -101,9 +115,28 @@ class Split:
         }
 
 
-def changed(source: str) -> TextError:
-    """The text is not what it was at first."""
-    return TextError(f"{source} changed while it was being read", where=source, hint="start again when the files are at rest")
+class Changed(TextError):
+    """Text is not what it was when it was surveyed; whatever changed is left out when it is read again."""
+
+
+def changed(corpus: Corpus) -> TextError:
+    """Changed, or TextError if nothing is found that did."""
+    corpus.leave_out_changed()
+    hint = "start again when the files are at rest"
+    if not corpus.changed:
+        return TextError("the text changed while it was being read", hint=hint)
+    first, *others = corpus.changed
+    they = f"{first} and {len(others):,} more changed while they were" if others else f"{first} changed while it was"
+    return Changed(f"{they} being read", where=first, hint=hint)
+
+
+def at_rest(work: Callable[[], Made], tell: Callable[[str, str], None]) -> Made:
+    """What `work` makes of the text while no file of it changes."""
+    while True:
+        try:
+            return work()
+        except Changed as change:
+            tell(f"{change.message}; reading the rest again", f"{change.where} 等在读取过程中被改动：略去，重新读其余的文本")
 
 
 def content_hash(data: bytes) -> int:
@@ -129,6 +162,9 @@ def survey(
     with other text, everything is learned from but what is held out there and the documents of `known_hashes`, which it has learned
     from already; `val_bytes` is 0 then.
     """
+    for each in (corpus, val):
+        if each is not None:
+            each.settle()
     scripts = ScriptCounter()
     read, val_bytes = fingerprints(corpus, scripts), None
     total = int(read.sizes.sum())
@@ -254,7 +290,7 @@ def pieces(corpus: Corpus, whole: set[int], cut: set[int], cap: int) -> list[Pie
         if not waiting:
             break
     if waiting:
-        raise changed("the text")
+        raise changed(corpus)
     return reachable(found, cap)
 
 

@@ -18,7 +18,7 @@ from newleaf.errors import ShardError
 from newleaf.runs import Run, read_json
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus, default_inputs
-from newleaf.text.split import Split, survey
+from newleaf.text.split import Split, at_rest, survey
 from newleaf.tokens.shards import Shards, write_shards
 from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
 from newleaf.training.clock import Budget
@@ -65,6 +65,13 @@ def prepare(
     run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, threads: int, tell: Callable[[str, str], None]
 ) -> dict[str, Any]:
     """Read, split, train the tokenizer and encode. TextError if there is too little text."""
+    return at_rest(lambda: encode_text(run, corpus, val, settings, threads, tell), tell)
+
+
+def encode_text(
+    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, threads: int, tell: Callable[[str, str], None]
+) -> dict[str, Any]:
+    """`prepare`, as long as the text stays as it is: Changed if it does not."""
     tell("reading the text", "读取文本")
     fsio.remove_tree(run.data)
     fsio.make_folders(run.data)
@@ -98,6 +105,11 @@ def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings) -> Tok
 
 def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
     """Encode more text behind what is there; all of it is trained on but what equals something held out."""
+    at_rest(lambda: encode_more(run, corpus, data, source, threads, tell), tell)
+
+
+def encode_more(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
+    """`add_text`, as long as the text stays as it is: Changed if it does not."""
     manifest = data.manifest
     split = survey(corpus, known_held_out=manifest["held_out"], known_hashes=read_hashes(run, manifest))
     tell(f"adding {split.train_bytes:,} bytes to learn from", f"新增训练文本 {split.train_bytes:,} 字节")
