@@ -22,28 +22,43 @@ from newleaf.model.layers import PRODUCT_DTYPE, Linear, Norm, Precision
 
 
 class Product:
-    """x (in) -> (out): what several `Linear` that read the same x give, one behind the other, in the type of products.
-
-    The result stands in `out`, until the next call.
+    """x (in) -> (out): what several matrices (out, in) with their biases give for the same x, one behind the other, in the type of
+    products. The result stands in `out`, until the next call.
     """
 
-    def __init__(self, parts: Sequence[Linear], dtype: torch.dtype) -> None:
-        weights = [part.weight.detach().to(dtype) for part in parts]
-        biases = [None if part.bias is None else part.bias.detach().to(dtype) for part in parts]
+    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor | None], dtype: torch.dtype) -> None:
+        weights = [weight.detach().to(dtype) for weight in weights]
+        biases = [None if bias is None else bias.detach().to(dtype) for bias in biases]
         if dtype != torch.float32:  # copies anyway: one product of joined matrices takes less time than several
-            weights, biases = [torch.cat(weights)], [None if None in biases else torch.cat(cast(list[Tensor], biases))]
-        self.weights, self.biases = weights, biases
+            weights, biases = [torch.cat(list(weights))], [None if None in biases else torch.cat(cast(list[Tensor], biases))]
         self.out = torch.empty(sum(len(weight) for weight in weights), dtype=dtype)
         self.outs = torch.split(self.out, [len(weight) for weight in weights])
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weights[0], 1) if packing_pays(dtype) else None
+        self.weights, self.biases = weights if self.packed is None else [], biases
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self.out.dtype)
+        if self.packed is not None:
+            return self.out.copy_(torch.ops.mkldnn._linear_pointwise(x[None], self.packed, self.biases[0], "none", [], "")[0])
         for weight, bias, out in zip(self.weights, self.biases, self.outs, strict=True):
             if bias is None:
                 torch.mv(weight, x, out=out)
             else:
                 torch.addmv(bias, weight, x, out=out)
         return self.out
+
+
+def product_of(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
+    """Of several `Linear`."""
+    return Product([part.weight for part in parts], [part.bias for part in parts], dtype)
+
+
+def packing_pays(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's own order of a bf16 matrix is read faster than `torch.mv` reads rows: 2 to 3 times as fast with avx512_bf16;
+    with AMX `torch.mv` is the fast one (lab/LOG.md, 2026-11-24)."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    known = hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return bool(dtype == torch.bfloat16 and known and capabilities.get("avx512_bf16") and not capabilities.get("amx_bf16"))
 
 
 class VectorNorm:
@@ -68,10 +83,10 @@ class RowLayer:
         attention, mlp = layer.self_attn, layer.mlp
         self.config = c = attention.config
         self.first_norm, self.second_norm = VectorNorm(layer.input_layernorm), VectorNorm(layer.post_attention_layernorm)
-        self.qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
-        self.mixed = Product([attention.o_proj], dtype)
-        self.up = Product([mlp.gate_proj, mlp.up_proj] if c.mlp == "swiglu" else [mlp.up_proj], dtype)
-        self.down = Product([mlp.down_proj], dtype)
+        self.qkv = product_of([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
+        self.mixed = product_of([attention.o_proj], dtype)
+        self.up = product_of([mlp.gate_proj, mlp.up_proj] if c.mlp == "swiglu" else [mlp.up_proj], dtype)
+        self.down = product_of([mlp.down_proj], dtype)
         self.asking, self.values = torch.split(self.qkv.out.view(-1, c.head_dim), [c.heads + c.kv_heads, c.kv_heads])  # q with k, v
         self.hidden = torch.chunk(self.up.out, 2 if c.mlp == "swiglu" else 1)  # after the gate, if there is one
         self.other_half = torch.arange(c.head_dim).roll(c.head_dim // 2)
@@ -113,7 +128,7 @@ class RowDecoder:
         self.model, self.config = model, model.config
         self.layers = [RowLayer(layer, dtype) for layer in layers]
         self.norm = VectorNorm(model.model.norm)
-        self.head = model.head_weight.detach().to(dtype)
+        self.head = Product([model.head_weight], [None], dtype)
         if self.config.qk_norm:
             self.head_weights = torch.stack([head_weights(layer) for layer in layers], dim=1)  # (2, depth, H + K, D)
 
@@ -126,7 +141,7 @@ class RowDecoder:
         for layer, turn, new_pair, all_pairs in zip(self.layers, self.turns(place), new, all, strict=True):
             layer(x, turn, new_pair, all_pairs)
         cache.advance(1)
-        return torch.mv(self.head, self.norm(x).to(self.head.dtype)).float()
+        return self.head(self.norm(x)).to(torch.float32, copy=True)
 
     def turns(self, place: int) -> Sequence[tuple[Tensor, Tensor] | None]:
         """For each layer what to multiply queries and keys, and their halves exchanged, with: (D) or (H + K, D) both."""
