@@ -120,6 +120,32 @@ def test_more_text_joins_what_is_trained_on_but_never_what_is_held_out(place: Pa
     assert run(["verify", "run"]) == 0
 
 
+def test_what_is_said_of_a_text_counts_more_text_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("first").mkdir()
+    shutil.copy("a.txt", "first")
+    Path("first/picture.png").write_bytes(b"\x89PNG" + bytes(99))
+    Path("more").mkdir()
+    shutil.copy("b.txt", "more")
+    shutil.copy("a.txt", "more/again.txt")
+    Path("more/sound.mp3").write_bytes(bytes(99))
+    Path("more/cut.txt").write_bytes("春江花月夜".encode() * 40 + b"\xe6")
+    ran("train", "first", "--out", "run", "--steps", "4", *SHAPE)
+    before = json.loads(Path("run/data/manifest.json").read_text())
+    capsys.readouterr()
+    ran("train", "more", "--out", "run", "--extend", "--steps", "4")
+    assert "left out 2 files or rows" in capsys.readouterr().err
+    after = json.loads(Path("run/data/manifest.json").read_text())
+    assert [before[name] for name in ("files", "documents", "duplicates", "num_skipped")] == [2, 1, 0, 1]
+    assert [after[name] for name in ("files", "documents", "duplicates", "num_skipped")] == [6, 3, 1, 2]
+    assert [Path(each["source"]).name for each in after["skipped"]] == ["picture.png", "sound.mp3"]
+    assert after["skipped_counts"] == {"not text": 2}
+    assert [Path(each["source"]).name for each in after["repaired"]] == ["cut.txt"]
+    assert after["scripts"]["han"] > before["scripts"]["han"] + 200
+    assert after["bytes"] == after["train_bytes"] + after["val_bytes"]
+    assert {name: after[name] for name in ("held_out", "val_bytes")} == {name: before[name] for name in ("held_out", "val_bytes")}
+    assert "sound.mp3" in Path("run/report.html").read_text("utf-8")
+
+
 def test_resume_starts_what_is_not_there_and_leaves_alone_what_is_finished(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", "a.txt", "--out", "run", "--steps", "4", "--resume", *SHAPE]
     ran(*words)

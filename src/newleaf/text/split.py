@@ -115,6 +115,15 @@ class Split:
         }
 
 
+def joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a text, of which more was read later: everything counts together, what is held out stays."""
+    sums = {name: before[name] + more[name] for name in ("files", "documents", "duplicates", "bytes", "train_bytes", "num_skipped")}
+    lists = {name: [*before[name], *more[name]][:MOST_NAMES] for name in ("skipped", "repaired")}
+    reasons = Counter(before["skipped_counts"]) + Counter(more["skipped_counts"])
+    scripts = {name: number + more["scripts"][name] for name, number in before["scripts"].items()}
+    return sums | lists | {"skipped_counts": dict(reasons.most_common()), "scripts": scripts}
+
+
 class Changed(TextError):
     """Text is not what it was when it was surveyed; whatever changed is left out when it is read again."""
 

@@ -18,7 +18,7 @@ from newleaf.errors import ShardError
 from newleaf.runs import Run, read_json
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus, default_inputs
-from newleaf.text.split import Split, at_rest, survey
+from newleaf.text.split import Split, at_rest, joined, survey
 from newleaf.tokens.shards import Shards, write_shards
 from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
 from newleaf.training.clock import Budget
@@ -117,9 +117,8 @@ def encode_more(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], th
     more = write_shards(run.data, f"train-{len(added)}", texts(split.train_documents(corpus)), data.tokenizer, threads)
     old = manifest["train"]
     train = {name: old[name] + more[name] for name in ("num_tokens", "num_documents", "files")}
-    sums = {name: manifest[name] + split.train_bytes for name in ("train_bytes", "bytes")}
     hashes = [*manifest["hashes"], write_hashes(run, len(added), split.hashes[split.is_new])]
-    write_manifest(run, manifest | sums | {"train": train, "added": added, "hashes": hashes})
+    write_manifest(run, manifest | joined(manifest, split.as_json()) | {"train": train, "added": added, "hashes": hashes})
 
 
 def write_hashes(run: Run, number: int, hashes: np.ndarray) -> dict[str, Any]:
