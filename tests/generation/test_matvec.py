@@ -32,5 +32,5 @@ def test_a_float32_row_has_no_copy_of_the_matrices() -> None:
     decoder = model(shapes()["qwen3"])
     row = RowDecoder(decoder, "float32")
     matrices = {weight.data_ptr() for weight in decoder.parameters() if weight.ndim == 2}
-    read = [row.head, *(weight for layer in row.layers for product in (layer.qkv, layer.up, layer.down) for weight in product.weights)]
-    assert matrices > {weight.data_ptr() for weight in read}
+    products = [row.head, *(product for layer in row.layers for product in (layer.qkv, layer.up, layer.down))]
+    assert matrices > {weight.data_ptr() for product in products for weight in product.weights}
