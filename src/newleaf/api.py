@@ -68,10 +68,10 @@ def train(
                 f"{run.path} is finished: {bpb:.4f} bits per byte after {last:,} steps",
                 f"{run.path} 已经完成：{last:,} 步，每字节 {bpb:.4f} 比特",
             )
-            if not (run.path / "README.md").exists():  # the last file of a run: its process was killed at the very end
-                from newleaf.jobs.pages import write_pages
+            if not run.sums.exists():  # the last file of a run: its process was killed at the very end
+                from newleaf.jobs.ending import write_ending
 
-                write_pages(run, listener.event)
+                write_ending(run, listener.event)
             return finished
         require_text(request)
         request = remember(request)
@@ -101,7 +101,11 @@ def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) ->
 
 
 def verify(path: PathLike) -> dict[str, Any]:
-    """Read every byte below a run, a checkpoint or a model: {ok, files: [{path, ok, reason}]}."""
+    """Read every byte below a run, a checkpoint or a model: {ok, files: [{path, ok, reason}]}.
+
+    Everything has a hash but, while a run is in training or after it was killed, the small files at its top: whether they can be read
+    and fit together is checked then.
+    """
     with importing_torch():
         from newleaf.jobs.verify import verify_path
 

@@ -65,6 +65,11 @@ class Run:
         return self.path / ".owner.json"
 
     @property
+    def sums(self) -> Path:
+        """Size and sha256 of the files at the top, while no process trains."""
+        return self.path / ".sums.json"
+
+    @property
     def asked(self) -> Path:
         """What a new run was asked for, until its plan says so."""
         return self.path / ".asked.json"

@@ -214,7 +214,7 @@ def reasons() -> Iterator[tuple[str, str]]:
 
 def problems() -> Iterator[tuple[str, str]]:
     """(place, template) of what is said about a damaged file, after its name."""
-    for name in ("seal_problem", "problem", "problems"):
+    for name in ("seal_problem", "problem", "problems", "log_problem", "clock_problem"):
         for function in functions(name):
             yield from returned(function)
 

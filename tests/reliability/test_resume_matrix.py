@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from reliability.harness import CHECKPOINT_EVERY, EVALUATE_EVERY, ROWS, Laboratory, number_of, require_intact
 
+from newleaf import verify
 from newleaf.conversion.huggingface import read_metadata
 from newleaf.runs import Run, read_lines
 
@@ -71,6 +72,18 @@ def test_figures_belong_to_the_model_that_stands_there(lab: Laboratory, killed_a
     assert summary["val_bpb"] == float(model["val_bpb"])
     assert summary["val_loss"] == float(model["val_loss"])
     lab.require_same_end(out)
+
+
+def test_a_run_that_was_killed_anywhere_verifies(lab: Laboratory) -> None:
+    out, source = lab.new_run(), random.Random(3)
+    words = lab.words(out, resume=True)
+    words[words.index("--steps") : words.index("--steps") + 2] = ["--minutes", "0.08"]
+    for within in ["", "checkpoints", "clock.jsonl", "model.safetensors", "newleaf.toml", "", "summary.json", ".sums.json"]:
+        fault = {"disk": source.randint(1, 200 if within in ("", "checkpoints") else 4), "within": within, "do": {"signals": ["SIGKILL"]}}
+        lab.server.run(words, fault).require(0, -number_of("SIGKILL"))
+        if Run(out).begun:
+            assert [file for file in verify(out)["files"] if not file["ok"]] == []
+            assert Run(out).read_summary().get("stopped_by") or not Run(out).sums.exists()
 
 
 def test_a_run_by_the_clock_goes_on_with_the_decisions_it_took(lab: Laboratory) -> None:

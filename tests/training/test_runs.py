@@ -171,7 +171,7 @@ def test_a_page_that_cannot_be_written_is_told_and_costs_no_run(
     def fail(folder: Path, lang: str) -> Path:
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr("newleaf.jobs.pages.write_report", fail)
+    monkeypatch.setattr("newleaf.jobs.ending.write_report", fail)
     ran("train", "a.txt", "--out", "run", "--steps", "2", *SHAPE)
     told = capsys.readouterr().err.splitlines()
     assert "report.html could not be written (ZeroDivisionError: float division by zero); everything else is saved" in told

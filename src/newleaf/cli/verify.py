@@ -10,6 +10,8 @@ from newleaf.errors import RunError
 def verify(path: str, *, json_: Json = False) -> None:
     """Check every byte of a run, a checkpoint or a model against the hashes written with it. Exit 2 if one differs.
 
+    While a run is in training, or after it was killed, the small files at its top have no hashes: they are read, and must fit together.
+
     Parameters
     ----------
     path

@@ -16,7 +16,7 @@ from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
 from newleaf.generation.engine import Engine
 from newleaf.generation.settings import Sampling
-from newleaf.jobs.pages import write_pages
+from newleaf.jobs.ending import write_ending
 from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
 from newleaf.jobs.view import View
 from newleaf.loss.language import language
@@ -55,12 +55,15 @@ def pretrain(request: Request, view: View, zero: float) -> dict[str, Any]:
 @contextmanager
 def unfinished(run: runs.Run) -> Iterator[None]:
     """While a finished run becomes a longer one, its summary must not say finished: a kill here is for --resume to repair."""
-    before = run.read_summary()
+    before, sums = run.read_summary(), run.sums.read_bytes() if run.sums.exists() else None
+    fsio.remove_tree(run.sums)
     fsio.write_json(run.summary, before | {"stopped_by": None})
     try:
         yield
     except NewleafError:  # refused: it stays what it was
         fsio.write_json(run.summary, before)
+        if sums is not None:
+            fsio.write_bytes(run.sums, sums)
         raise
 
 
@@ -249,10 +252,10 @@ class Pretraining:
             raise Interrupted("stopped by a signal during the final evaluation, everything is saved", exit_code=self.stop.exit_code)
 
     def _write(self, stopped_by: str) -> dict[str, Any]:
-        """summary.json, report and card, as the last thing of this process."""
+        """summary.json, report, card and sums, as the last thing of this process."""
         summary = self.summary(stopped_by)
         fsio.write_json(self.setup.run.summary, summary)
-        write_pages(self.setup.run, self.view.event)
+        write_ending(self.setup.run, self.view.event)
         return summary
 
     def summary(self, stopped_by: str | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from newleaf.runs import Run
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts, make_plan
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import Data, add_text, corpora, open_data, plan_data, prepare
+from newleaf.training.prepare import Data, add_text, corpora, open_data, plan_data, prepare, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.workers import Workers, workers_for
 
@@ -52,7 +52,10 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     seed = planned.seed if planned else request.seed or 0
     corpus, val = corpora(inputs, run)
     recipe = replace(recipe, data=plan_data(recipe.data, budget))
-    prepare(run, corpus, val, recipe.data, recipe.train.threads or runtime.available_cores(), view.event)
+    manifest = prepare(run, corpus, val, recipe.data, recipe.train.threads or runtime.available_cores(), view.event)
+    if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
+        write_plan(run, planned, inputs)
+    write_manifest(run, manifest)
     data = open_data(run, verify=False)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     runtime.settle(machine)
@@ -104,8 +107,9 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float
         raise RunError(f"{run.clock} is damaged: {error}", where=str(run.clock), hint="restore it, or extend the run") from None
     if not taken or any(d.restart and d not in taken for d in state.decisions):  # stopped before clock.jsonl was written (anew)
         taken = state.decisions
-        if plan.budget.seconds is not None:
-            write_decisions(run, taken)
+    fsio.remove_tree(run.sums)  # nothing at the top has changed up to here
+    if plan.budget.seconds is not None:
+        write_decisions(run, taken)  # without what a crash has left of a line
     state.decisions = taken
     lost = seal_problem(run.model)
     if not lost:

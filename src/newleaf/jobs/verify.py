@@ -1,5 +1,10 @@
-"""Every byte below a path, against the hashes written beside it."""
+"""Every byte below a path, against the hashes written beside it.
 
+The small files at the top of a run have theirs in .sums.json from the end of a process to the beginning of the next. Where that is not
+there, because a process is at work or was killed, they are read, and must fit together.
+"""
+
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,23 +12,27 @@ from typing import Any
 from newleaf import fsio
 from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
+from newleaf.checkpoint.state import State
+from newleaf.conversion.facts import read_object
 from newleaf.errors import NewleafError, RunError
-from newleaf.runs import Run, read_json
+from newleaf.runs import Run, read_json, read_lines
 from newleaf.training.planfile import read_plan
 from newleaf.training.prepare import read_manifest
 
 Finding = tuple[Path, str | None]  # a file, and what is wrong with it
+NOTES = ("config.json", "generation_config.json", "tokenizer_config.json", "summary.json")
 
 
 def verify_path(path: Any) -> dict[str, Any]:
     """{ok, files: [{path, ok, reason}]} of a run, a checkpoint or a model folder. RunError if it is none of them."""
-    folder = Path(path)
-    findings = list(of_folder(folder))
+    folder, findings = Path(path), dict[Path, str | None]()
+    for file, reason in of_folder(folder):
+        findings[file] = findings.get(file) or reason
     if not findings:
         raise RunError(f"{folder} holds no run, checkpoint or model", where=str(folder), expected="a folder that newleaf wrote")
     return {
-        "ok": all(reason is None for _, reason in findings),
-        "files": [{"path": str(file), "ok": reason is None, "reason": reason} for file, reason in findings],
+        "ok": not any(findings.values()),
+        "files": [{"path": str(file), "ok": reason is None, "reason": reason} for file, reason in findings.items()],
     }
 
 
@@ -33,22 +42,64 @@ def of_folder(folder: Path) -> Iterator[Finding]:
     if (folder / store.STATE).exists() or (folder / store.OPTIMIZER).exists():
         yield from of_checkpoint(folder)
         return
-    if run.model.exists() or (run.plan.exists() and run.read_summary().get("best_step")):
+    if run.model.exists() or (run.plan.exists() and read_object(run.summary).get("best_step")):
         yield run.model, seal_problem(run.model)
     if run.manifest.exists() or (run.plan.exists() and run.checkpoints.exists()):
         yield from of_data(run)
-    yield from of_notes(run)
-    for path in [*store.by_step(run.checkpoints), *([run.checkpoints / store.TRUNK] if (run.checkpoints / store.TRUNK).exists() else [])]:
-        yield from of_checkpoint(path)
-
-
-def of_notes(run: Run) -> Iterator[Finding]:
-    """Files that have no hash: whether they can be read at all."""
-    for path in (run.path / "config.json", run.path / "generation_config.json", run.summary):
-        if path.exists():
-            yield path, why(lambda path=path: read_json(path))  # type: ignore[misc]
     if run.plan.exists():
         yield run.plan, why(lambda: read_plan(run))
+    checkpoints, newest = store.by_step(run.checkpoints), None
+    for path in [*checkpoints, *([run.checkpoints / store.TRUNK] if (run.checkpoints / store.TRUNK).exists() else [])]:
+        findings = list(of_checkpoint(path))
+        yield from findings
+        if newest is None and path in checkpoints and not any(reason for _, reason in findings):
+            newest = path
+    yield from of_sums(run) if run.sums.exists() else of_notes(run, newest)
+
+
+def of_sums(run: Run) -> Iterator[Finding]:
+    """Every file at the top of a run at rest."""
+    try:
+        raw = run.sums.read_bytes()
+        files = json.loads(raw)["files"]
+        for name, entry in files.items():
+            yield run.path / name, store.problem(run.path / name, entry["size"], entry["sha256"])
+        yield run.sums, None if fsio.json_text({"files": files}).encode() == raw else "is not as it was written"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        yield run.sums, f"cannot be read: {error}"
+
+
+def of_notes(run: Run, newest: Path | None) -> Iterator[Finding]:
+    """Files that have no hash yet: whether they can be read, and fit to each other and to the newest checkpoint."""
+    for path in (run.path / name for name in NOTES):
+        if path.exists():
+            yield path, why(lambda path=path: read_json(path))  # type: ignore[misc]
+    for path in (run.metrics, run.samples, run.clock):
+        if path.exists():
+            yield path, log_problem(path, steps=path == run.metrics)
+    if newest is not None and run.clock.exists():
+        yield run.clock, clock_problem(run, newest)
+
+
+def log_problem(path: Path, steps: bool) -> str | None:
+    """What is wrong with a file of JSON lines, each with the step after the one before if it counts `steps`, or None."""
+    *lines, _ = path.read_bytes().split(b"\n")  # a last line that a kill has cut off is written again
+    for number, line in enumerate(lines, start=1):
+        try:
+            step = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return f"is damaged in line {number:,}"
+        if steps and step != number:
+            return f"has step {step} in line {number:,}"
+    return None
+
+
+def clock_problem(run: Run, checkpoint: Path) -> str | None:
+    """Whether clock.jsonl says what a checkpoint says, or None; while a run is being extended, it says it a moment later."""
+    decisions = [vars(decision) for decision in State.from_json(read_json(checkpoint / store.STATE)).decisions]
+    taken = read_lines(run.clock)
+    begun_anew = any(decision["restart"] and decision not in taken for decision in decisions)
+    return None if begun_anew or taken[: len(decisions)] == decisions else f"does not say what {checkpoint.name} says"
 
 
 def why(read: Callable[[], object]) -> str | None:

@@ -1,5 +1,10 @@
-"""newleaf.toml: the plan as a file. Resume reads it and measures nothing; as a recipe it repeats the run in steps."""
+"""newleaf.toml: the plan as a file. Resume reads it and measures nothing; as a recipe it repeats the run in steps.
 
+Its last line is a hash of everything before. A plan that `newleaf plan` wrote may be edited before training begins; from then on what
+the run does hangs on it, and a change is refused.
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -16,6 +21,7 @@ from newleaf.training.settings import Recipe
 from newleaf.version import __version__
 
 NO_INPUTS: dict[str, Any] = {"data": [], "val": None, "column": None}
+SEAL = b"# sha256: "
 GROUPS = ("model", "data", "optim", "train")
 OUR_SECTIONS = ("config", "taken", "foreseen", "reasons_en", "reasons_zh", "inputs")  # not for a recipe to set
 
@@ -36,11 +42,27 @@ def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[
     sections["inputs"] = inputs
     sections["reasons_en"] = {f'"{name}"': reason[0] for name, reason in plan.reasons.items()}
     sections["reasons_zh"] = {f'"{name}"': reason[1] for name, reason in plan.reasons.items()}
-    fsio.write_text(run.plan, "# The plan of this run. As a recipe (--recipe) it repeats the run in steps.\n" + to_toml(sections))
+    text = "# The plan of this run. As a recipe (--recipe) it repeats the run in steps.\n" + to_toml(sections)
+    fsio.write_text(run.plan, text + last_line(text.encode()).decode())
+
+
+def last_line(before: bytes) -> bytes:
+    """The line that seals what stands before it."""
+    return SEAL + hashlib.sha256(before).hexdigest().encode() + b"\n"
+
+
+def is_sealed(plan: bytes) -> bool:
+    """Whether the file is as it was written."""
+    before = plan[: plan.rfind(SEAL)]
+    return plan == before + last_line(before)
 
 
 def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
-    """The plan of a run and its inputs; RunError in one sentence if the file was damaged."""
+    """The plan of a run and its inputs; RunError in one sentence if the file was damaged, or changed since training began."""
+    if run.begun and not is_sealed(run.plan.read_bytes()):
+        raise RunError(
+            f"{run.plan} has changed since it was written", where=str(run.plan), hint="restore it; the checkpoints are untouched"
+        )
     table = read_toml(run.plan)
     try:
         recipe = build(Recipe, flatten({group: table[group] for group in GROUPS}))

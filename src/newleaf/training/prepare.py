@@ -64,7 +64,7 @@ def stdin_for(names: Sequence[str]) -> bytes | None:
 def prepare(
     run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, threads: int, tell: Callable[[str, str], None]
 ) -> dict[str, Any]:
-    """Read, split, train the tokenizer and encode. TextError if there is too little text."""
+    """Read, split, train the tokenizer and encode; returns the manifest. TextError if there is too little text."""
     return at_rest(lambda: encode_text(run, corpus, val, settings, threads, tell), tell)
 
 
@@ -91,9 +91,7 @@ def encode_text(
         "tokenizer_bytes": min(split.train_bytes, settings.tokenizer_bytes or split.train_bytes),
         "hashes": [write_hashes(run, 0, split.hashes)],
     }
-    manifest = split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
-    write_manifest(run, manifest)
-    return manifest
+    return split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
 
 
 def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings) -> Tokenizer:

@@ -10,6 +10,9 @@ PROBLEMS = {  # of a file, to stand after its name
     "is not as it was written": "不是写好时的样子",
     "has {count} bytes (expected {size})": "有 {count} 字节（应为 {size}）",
     "is not the one that the text was encoded with": "不是当初编码文本所用的那个",
+    "is damaged in line {line}": "第 {line} 行已损坏",
+    "has step {step} in line {line}": "第 {line} 行写的是第 {step} 步",
+    "does not say what {checkpoint} says": "与 {checkpoint} 里的记录不一致",
     "is missing": "不见了",
     "cannot be read: {why}": "无法读取：{why}",
 }
