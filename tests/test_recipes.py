@@ -6,14 +6,15 @@ import pytest
 
 from newleaf.runtime import Machine
 from newleaf.settings import merge, read_toml
+from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget
-from newleaf.training.plan import Plan, TextFacts, make_plan
+from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import recipe_layer
 from newleaf.training.settings import Recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 MACHINE = Machine("cpu", "float32", threads=2, memory_bytes=64 << 30, instruction_set="any", matmul_flops_per_second=1e11)
-TEXT = TextFacts(train_bytes=20_000_000, train_tokens=6_000_000, val_bytes=256_000, val_tokens=80_000, vocab_size=4480)
+TEXT = TextFacts(train_bytes=20_000_000, train_tokens=6_000_000, val_bytes=256_000, val_tokens=80_000, vocab_size=4480, compressed_bits=2.0)
 
 
 def planned(path: Path) -> Plan:

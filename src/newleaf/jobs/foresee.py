@@ -7,10 +7,11 @@ from newleaf import runtime
 from newleaf.errors import RunError
 from newleaf.text.read import Corpus
 from newleaf.text.split import at_rest, survey
+from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget
-from newleaf.training.plan import Plan, TextFacts, make_plan
+from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import corpora, plan_data, sample, train_tokenizer
+from newleaf.training.prepare import compressed_bits, corpora, plan_data, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
 from newleaf.training.settings import DataSettings
 
@@ -59,6 +60,7 @@ def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings) -> TextF
         split.val_bytes,
         max(2, round(split.val_bytes * tokens_per_byte)),
         tokenizer.vocab_size,
+        compressed_bits(b"".join(probed)),
     )
 
 

@@ -13,13 +13,15 @@ from newleaf.conversion.huggingface import read_metadata
 from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.jobs.view import View
 from newleaf.runs import Run
+from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Stopwatch
-from newleaf.training.plan import Plan, TextFacts, make_plan
+from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import Data, add_text, corpora, open_data, plan_data, prepare, write_manifest
+from newleaf.training.prepare import Data, add_text, compressed_bits, corpora, open_data, plan_data, prepare, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.workers import Workers, workers_for
 
+PROBED_TOKENS = 256_000  # of the training text, at a byte each or more, that are compressed to see how hard it is to foretell
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
 
 
@@ -207,7 +209,8 @@ def guess_steps(budget: Budget, state: State) -> int:
 
 def text_facts(data: Data) -> TextFacts:
     manifest = data.manifest
-    return TextFacts(manifest["train_bytes"], len(data.train), manifest["val_bytes"], len(data.val), data.tokenizer.vocab_size)
+    bits = compressed_bits(data.text(data.train[:PROBED_TOKENS]))
+    return TextFacts(manifest["train_bytes"], len(data.train), manifest["val_bytes"], len(data.val), data.tokenizer.vocab_size, bits)
 
 
 def fingerprint(machine: runtime.Machine) -> str:

@@ -15,8 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from newleaf.optim.cost import NEWTON_SCHULZ_STEPS
+
 A, B, C = 3.4445, -4.7750, 2.0315
-NEWTON_SCHULZ_STEPS = 5
+
 EPS = 1e-7  # a gradient of zero is divided by this
 STACK = 8  # matrices multiplied at once: more fall out of the cache, fewer leave the cores waiting (measured for widths 128 to 512)
 

@@ -4,6 +4,7 @@ The manifest is written last: a data directory without one is a torso, and the n
 """
 
 import hashlib
+import lzma
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from newleaf.training.settings import DataSettings
 
 SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
 HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
+COMPRESSED_BYTES = 256_000
 SAMPLE_BYTES = 20_000_000  # of the training text, for the tokenizer
 
 
@@ -177,6 +179,12 @@ def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
     return np.array(
         [len(tokenizer.token_bytes(i)) if not tokenizer.is_special(i) else 0 for i in range(tokenizer.vocab_size)], dtype=np.int64
     )
+
+
+def compressed_bits(text: bytes) -> float:
+    """Bits a byte of up to 256 KB of `text` as xz writes it."""
+    piece = text[:COMPRESSED_BYTES]
+    return 8 * len(lzma.compress(piece, preset=6)) / max(1, len(piece))
 
 
 def plan_data(settings: DataSettings, budget: Budget) -> DataSettings:

@@ -1,0 +1,44 @@
+"""How well a model of some size will do after some tokens: a scaling law, and what it says of sizes. Imports no torch.
+
+The form is that of Hoffmann et al. 2022 (arXiv 2203.15556, approach 3), an excess over what the text's own entropy leaves,
+
+    A / parameters^alpha + B / tokens^beta
+
+with what repeated text is worth from Muennighoff et al. 2023 (arXiv 2305.16264). A, B and the powers are fitted to 19 runs of 0.3 to
+2 million parameters on 0.3 to 2.4 million tokens of code (lab/LOG.md, 2026-11-24); no floor was found below what these runs reach.
+"""
+
+import math
+
+PARAMETER_COST, PARAMETER_POWER = 0.68, 0.31  # in nats a token at a million parameters in products
+TOKEN_COST, TOKEN_POWER = 1.45, 0.34  # at a million tokens
+FLOOR, SLOPE = 0.48, 0.108  # of bits per byte over those of xz, against the excess: the same 37 runs, code and Shakespeare together
+BAND = 0.25  # of the expected bits per byte: the worst of these runs is 22 % off
+REPEAT_WORTH, EXCESS_WORTH = 15.4, 5.3  # R*_D and R*_N of Muennighoff et al. 2023
+
+
+def excess_loss(parameters: float, tokens: float, unique_tokens: float) -> float:
+    """Nats a token above the text's own entropy: only differences count. `parameters` are the weights in matrix products.
+
+    >>> excess_loss(1e6, 1e7, 1e9) > excess_loss(1e6, 2e7, 1e9)
+    True
+    """
+    worth = unique_tokens * diminishing(tokens / unique_tokens, REPEAT_WORTH)
+    ratio = TOKEN_COST * TOKEN_POWER / (PARAMETER_COST * PARAMETER_POWER)
+    affordable = 1e6 * (ratio * (worth / 1e6) ** -TOKEN_POWER) ** (-1 / PARAMETER_POWER)  # whose excess falls as fast as that of tokens
+    useful = affordable * diminishing(parameters / affordable, EXCESS_WORTH)
+    return float(PARAMETER_COST * (useful / 1e6) ** -PARAMETER_POWER + TOKEN_COST * (worth / 1e6) ** -TOKEN_POWER)
+
+
+def expected_bits(excess: float, compressed_bits: float) -> float:
+    """Bits per byte to expect of a text that xz writes in `compressed_bits` a byte (256 KB of it, by itself)."""
+    return min(8.0, compressed_bits * (FLOOR + SLOPE * excess))
+
+
+def diminishing(times: float, worth: float) -> float:
+    """How often a thing counts that is had `times` times, where each further time is worth less.
+
+    >>> diminishing(0.5, 15.4), diminishing(1.0, 15.4), round(diminishing(1e9, 15.4), 1)
+    (0.5, 1.0, 16.4)
+    """
+    return times if times <= 1 else 1 + worth * (1 - math.exp(-(times - 1) / worth))
