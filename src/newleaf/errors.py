@@ -39,12 +39,21 @@ class NewleafError(Exception):
         place = f"{self.where}: " if self.where and self.where not in self.message else ""
         expected = f" (expected {self.expected})" if self.expected else ""
         hint = f"; {self.hint.rstrip('.')}" if self.hint else ""
-        sentence = " ".join(f"{place}{self.message}{expected}{hint}".split())  # always one line
+        sentence = one_line(f"{place}{self.message}{expected}{hint}")
         return sentence if sentence.endswith("?") else f"{sentence}."
 
     def as_json(self) -> dict[str, str | None]:
         """The parts, for machines: `{type, message, where, expected, hint}`."""
         return {"type": type(self).__name__, "message": str(self), "where": self.where, "expected": self.expected, "hint": self.hint}
+
+
+def one_line(text: str) -> str:
+    r"""Whatever a name in it holds: the last line of stderr is the sentence.
+
+    >>> one_line("two\n  lines: 'a  b'")
+    "two lines: 'a  b'"
+    """
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 class UsageError(NewleafError):

@@ -7,6 +7,7 @@ behind; beside it stands the owner's name, for the sentence that refuses a secon
 import json
 import os
 import platform
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,6 +162,23 @@ def alive(pid: object, host: object) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def in_shell(path: str | os.PathLike[str]) -> str:
+    r"""A path as one word of a command to type, always on one line.
+
+    >>> in_shell("runs/poems"), in_shell("my poems"), in_shell("it's\n")
+    ('runs/poems', "'my poems'", "$'it\\'s\\x0a'")
+    """
+    text = os.fspath(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(f"\\{c}" if c in "\\'" else c if c.isprintable() else escaped(c) for c in text) + "'"
+
+
+def escaped(character: str) -> str:
+    """Its bytes, as a shell reads them between $' and '."""
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def read_json(path: Path) -> dict[str, Any]:

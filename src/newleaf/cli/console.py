@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from newleaf.jobs.view import View
+from newleaf.runs import in_shell
 from newleaf.runtime import language
 from newleaf.training.plan import Plan
 
@@ -84,12 +85,12 @@ class Console(View):
             f"held out: {bpb} bits per byte ({beside}) after {seconds} s, at {share} of the matrix rate",
             f"留出文本：每字节 {bpb} 比特（{beside}），用时 {seconds} 秒，达到矩阵速率的 {share}",
         )
-        path, short = self._path, f"{summary['val_bpb']:.3f}"
+        path, typed, short = self._path, in_shell(self._path), f"{summary['val_bpb']:.3f}"
         early = summary["stopped_by"] == "text"
         self.event(
-            f"saved {path} ({short} bits/byte) — report: {path}/report.html — try: newleaf generate {path}"
+            f"saved {path} ({short} bits/byte) — report: {path}/report.html — try: newleaf generate {typed}"
             + (" — ended early: more text would help, more minutes would not" if early else ""),
-            f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {path}"
+            f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {typed}"
             + ("— 提前结束：再多的时间也无益，需要更多文本" if early else ""),
         )
 
@@ -103,7 +104,7 @@ class Console(View):
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             self._width = 0
-        print(line, file=sys.stderr, flush=True)
+        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

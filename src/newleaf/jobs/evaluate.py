@@ -9,7 +9,7 @@ from newleaf.batches.pretrain import Stream
 from newleaf.errors import ModelError, TextError
 from newleaf.evaluation import bits
 from newleaf.jobs.loaded import Model
-from newleaf.runs import Run
+from newleaf.runs import Run, in_shell
 from newleaf.runtime import available_cores
 from newleaf.text.read import Corpus
 from newleaf.training.prepare import open_data, stdin_for
@@ -48,7 +48,9 @@ def held_out(model: Model) -> tuple[Stream, int, int]:
     run = Run(model.path)
     if not run.begun:
         raise ModelError(
-            f"{model.path} has no held-out text of its own", where=str(model.path), hint=f"name some: newleaf evaluate {model.path} FILE"
+            f"{model.path} has no held-out text of its own",
+            where=str(model.path),
+            hint=f"name some: newleaf evaluate {in_shell(model.path)} FILE",
         )
     data = open_data(run, verify=True)
     scored = run.read_summary().get("val_tokens") if run.read_summary().get("final_val_bpb") is not None else None

@@ -9,7 +9,7 @@ from typing import Any
 from newleaf import fsio
 from newleaf.checkpoint.state import Decision
 from newleaf.errors import RunError, UsageError
-from newleaf.runs import Run, read_json
+from newleaf.runs import Run, in_shell, read_json
 from newleaf.settings import from_environment, leaves, merge, read_toml
 from newleaf.text.read import Corpus, default_name
 from newleaf.training.clock import Budget
@@ -131,7 +131,7 @@ def require_state(request: Request) -> dict[str, Any] | None:
             f"{run.path} is not a finished run", where=str(run.path), hint="--extend goes on after a finished run; --resume finishes one"
         )
     if begun and not (request.resume or request.extend):
-        line = f"newleaf train --resume --out {run.path}"
+        line = f"newleaf train --resume --out {in_shell(run.path)}"
         raise RunError(f"a run stands in {run.path}", where=str(run.path), hint=f"go on with: {line} (or choose another --out)")
     if not begun and (run.checkpoints.exists() or run.model.exists()):
         raise RunError(f"{run.manifest} is missing", where=str(run.manifest), hint="restore data/, or choose another --out")

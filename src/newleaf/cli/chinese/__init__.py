@@ -9,7 +9,7 @@ import re
 
 from newleaf.cli.chinese import command, model, runs, system, text
 from newleaf.cli.chinese.phrases import Table
-from newleaf.errors import NewleafError
+from newleaf.errors import NewleafError, one_line
 
 MESSAGES = Table(text.MESSAGES | model.MESSAGES | runs.MESSAGES | command.MESSAGES | command.PARSER)
 EXPECTED = Table(text.EXPECTED | model.EXPECTED | runs.EXPECTED | command.EXPECTED)
@@ -41,7 +41,7 @@ def composed(message: str, expected: str, hint: str) -> str:
         message += f"（{expected}）" if expected.startswith("应") else f"（应为{' ' * expected[:1].isascii()}{expected}）"
     if hint:
         message += ("" if message.endswith("？") else "；") + hint
-    sentence = " ".join(message.split())
+    sentence = one_line(message)
     return sentence if sentence.endswith("？") else f"{sentence}。"
 
 

@@ -5,12 +5,12 @@ healthy runs alone.
 """
 
 import re
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 
 from newleaf.conversion.facts import RunFacts, number, table
 from newleaf.conversion.wording import BASELINES, Words, count, percent, significant, size
+from newleaf.runs import in_shell
 
 WORSE = 1.01  # times the best held-out figure: less than 1 % is noise
 MANY_EPOCHS = 20
@@ -225,4 +225,4 @@ RULES = (stopped, overfitting, worse_than_baseline, too_little_text, repetition,
 
 def quoted(facts: RunFacts) -> str:
     """The run as a shell takes it."""
-    return shlex.quote(facts.path or facts.name)
+    return in_shell(facts.path or facts.name)
