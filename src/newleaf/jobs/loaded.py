@@ -1,6 +1,7 @@
 """A model to use: what `newleaf.load` returns."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from newleaf.model.decoder import Decoder
 from newleaf.runs import Run, read_json
 from newleaf.runtime import Precision
 from newleaf.tokens.tokenizer import Tokenizer
+
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32)
 
 
 class Model:
@@ -41,9 +44,15 @@ class Model:
 
     def logits(self, ids: Sequence[int] | Sequence[Sequence[int]] | Tensor) -> Tensor:
         """(T) or (B, T) ints -> float32 (…, T, vocabulary). UsageError for ids outside the vocabulary or more than the context."""
-        block = torch.as_tensor(ids, dtype=torch.int64)
+        try:
+            block = torch.as_tensor(ids)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"ids cannot be read: {error}", expected="(T) or (B, T) with at least one id") from None
         if block.dim() not in (1, 2) or not block.numel():
             raise UsageError(f"ids have the shape {tuple(block.shape)}", expected="(T) or (B, T) with at least one id")
+        if block.dtype not in WHOLE:
+            raise UsageError(f"ids are of the type {str(block.dtype).removeprefix('torch.')}", expected="whole numbers")
+        block = block.long()
         if int(block.min()) < 0 or int(block.max()) >= self.config.vocab_size:
             raise UsageError(f"ids reach from {int(block.min())} to {int(block.max())}", expected=f"0 to {self.config.vocab_size - 1}")
         if block.shape[-1] > self.config.context:
@@ -78,6 +87,8 @@ class Model:
 def open_model(model: str | os.PathLike[str]) -> Model:
     """Read a run directory, or any folder with config.json and model.safetensors of a known family."""
     path = Path(model)
+    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(model)) and not path.parent.exists():
+        raise ModelError(f"{model} is no folder here", where=str(model), hint="models from the hub come in a later version")
     if not path.is_dir():
         raise ModelError(f"{path} is no model", where=str(path), expected="a run directory", hint="train one with: newleaf train YOUR_TEXT")
     if Run(path).plan.exists() and not Run(path).model.exists():
