@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 
 
 def main() -> None:
@@ -11,19 +12,16 @@ def main() -> None:
 
     try:
         signals.raise_until_listening()
+        if isinstance(sys.stdout, TextIOWrapper):  # results are UTF-8, whatever the locale; half a character is shown escaped
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         from newleaf.cli.main import run
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt as asked:  # during the import, or another one while the first was answered
-        from newleaf.runtime import language
+        signals.ignore()
+        from newleaf.cli.main import answer
 
-        error = signals.farewell(asked)
-        code, sentence = error.exit_code, str(error)
-        if language() == "zh":
-            from newleaf.cli.chinese import translate
-
-            sentence, _ = translate(error)
-        print(sentence, file=sys.stderr)
+        code = answer(asked, sys.argv[1:])
     signals.ignore()
     with suppress(OSError):  # whoever read our output has gone
         sys.stdout.flush()

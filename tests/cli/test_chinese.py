@@ -366,7 +366,7 @@ def test_a_command_says_it_in_the_language_asked_for(
         ("frobnicate", "没有 frobnicate 这个命令，可用的有 train, plan, generate, chat, evaluate, verify；请看 newleaf --help。"),
         ("train x --minutes", "命令 train 缺少 --minutes 的值；请看 newleaf --help。"),
         ("train x --minutes soon", "--minutes 的值 'soon' 不是数字；请看 newleaf --help。"),
-        ("train x --steps 2.5", "--steps 的值 '2.5' 不是整数；请看 newleaf --help。"),
+        ("train x --steps 2.5", "--steps 的值是 2.5（应为整数）。"),
         ("train x --resume=maybe", "--resume 的值 'maybe' 既不是 true 也不是 false；请看 newleaf --help。"),
         ("train x --seed 1 --seed 2", "--seed 给了不止一次；请看 newleaf --help。"),
         ("generate x --precision fp4", "--precision 的值不能是 'fp4'，可选的有 'float32', 'bf16'；请看 newleaf --help。"),

@@ -1,6 +1,8 @@
 """A signal at any moment: the state is saved, the exit code says which it was, nobody is left behind, and no bit is lost."""
 
+import json
 import random
+import shutil
 import signal
 import sys
 import time
@@ -115,3 +117,23 @@ def test_a_run_under_nohup_outlives_its_terminal(lab: Laboratory) -> None:
     ended = trial.wait_until("step 6 ·").send(signal.SIGHUP).wait().require(0)
     assert "stopped" not in ended.sentence
     assert figures(out) == lab.unbroken()
+
+
+@pytest.mark.parametrize("words", ["--resume", "--extend --steps 4"])
+def test_a_signal_before_training_goes_on_prints_the_summary_that_stands(lab: Laboratory, words: str) -> None:
+    stopped, source = lab.new_run(), random.Random(words)
+    fault = None if "extend" in words else {"moment": "step", "at": 14, "do": {"signals": ["SIGTERM"]}}
+    lab.server.run(lab.words(stopped), fault=fault).require(0, 143)
+    for number, (name, code) in enumerate(CODES.items()):
+        out = lab.new_run()
+        shutil.copytree(stopped, out)
+        command = ["train", "--out", str(out), *words.split(), "--json"]
+        if number % 2:
+            moment = {"moment": "loading", "at": 1, "do": {"signals": [name]}}
+            ended = lab.server.run(command, fault=moment).require(code)
+        else:
+            trial = lab.processes.start(command).wait_until_it_listens()
+            time.sleep(source.uniform(0, IMPORT_SECONDS / 2))
+            ended = trial.send(number_of(name)).wait().require(code)
+        assert json.loads(ended.stdout)["steps"] == (14 if "resume" in words else 24)
+        assert ended.sentence.startswith("stopped by ")

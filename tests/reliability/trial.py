@@ -41,6 +41,7 @@ MOMENTS = {
     "evaluation": "newleaf.evaluation.bits:score",
     "sample": "newleaf.jobs.pretrain:Pretraining.on_sample",
     "saving": "newleaf.checkpoint.store:save",
+    "loading": "newleaf.checkpoint.store:load",
     "keeping": "newleaf.jobs.pretrain:write_model",
 }
 

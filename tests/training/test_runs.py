@@ -226,6 +226,15 @@ def test_a_log_that_grows_while_it_is_read_costs_no_run(
     assert "log.txt" in Path("run/report.html").read_text("utf-8")
 
 
+def test_a_validation_file_that_is_scored_in_part_is_told(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("newleaf.jobs.pretrain.VAL_SHARE", 1e-9)  # of a budget that is long for this text
+    ran("train", "a.txt", "--val", "b.txt", "--out", "run", "--minutes", "0.05", *SHAPE)
+    scored, whole = summary("run")["val_bytes"], Path("b.txt").stat().st_size
+    assert f"to stay in time, only the first {scored:,} of {whole:,} held-out bytes were scored" in capsys.readouterr().err
+
+
 def test_stdin_is_a_text(place: Path) -> None:
     import subprocess
     import sys

@@ -75,8 +75,10 @@ def generate(
         greedy=greedy or None, stop=tuple(stop) if stop else None, seed=seed, n=n,
     )  # fmt: skip
     if sampling.n == 1 and not json_:
-        show(text if echo else "")
-        for piece in opened.stream(text, sampling, precision):
+        pieces = opened.stream(text, sampling, precision)
+        first = next(pieces, "")  # a prompt that is refused is not echoed
+        show((text if echo else "") + first)
+        for piece in pieces:
             show(piece)
         print()
         return

@@ -10,12 +10,16 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
+from newleaf.conversion.facts import read_object
 from newleaf.errors import NewleafError, UsageError
+from newleaf.runs import Run
 from newleaf.runtime import language, sleep_while_waiting
+from newleaf.text.files import default_name
 from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
@@ -60,7 +64,7 @@ def run(arguments: list[str]) -> int:
     except CycloptsError as error:
         return report(usage_error(error), as_json)
     except KeyboardInterrupt as asked:
-        return report(farewell(asked), as_json)
+        return answer(asked, arguments)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (whoever read our output has gone; let the interpreter end in peace)
         return 1
@@ -79,12 +83,33 @@ def run(arguments: list[str]) -> int:
         return report(bug, as_json)
 
 
+def answer(asked: KeyboardInterrupt, arguments: Sequence[str]) -> int:
+    """To a signal before training listens; where it was to go on, --json prints the summary that stands there."""
+    error = farewell(asked)
+    if arguments[:1] == ["train"] and {"--resume", "--extend"} & set(arguments):
+        error.found = dict(read_object(Run(named_run(arguments)).summary)) or None
+    return report(error, "--json" in arguments)
+
+
+def named_run(arguments: Sequence[str]) -> Path:
+    """The run of a command to train, without the parser: the signal may have come while that was imported."""
+    following = list(zip(arguments, [*arguments[1:], ""], strict=True))
+    named = [after for word, after in following if word == "--out"] + [word[6:] for word in arguments if word.startswith("--out=")]
+    data = [after for word, after in following if (word == "train" or not takes_value(word)) and after and not after.startswith("--")]
+    return Path(named[0] if named else Path("runs", default_name(data[:1])))
+
+
+def takes_value(word: str) -> bool:
+    """Whether the value of a flag is the next word."""
+    return word.startswith("--") and "=" not in word and word not in FLAGS
+
+
 def plain(arguments: list[str]) -> list[str]:
     """The words as the parser understands them: a bare dash as a name for stdin, and each setting in one word with its value."""
     words: list[str] = []
     for word in arguments:
         before = words[-1] if words else ""
-        valued = before.startswith("--") and "=" not in before and before not in FLAGS
+        valued = takes_value(before)
         if valued and "." in before and not word.startswith("--"):
             words[-1] = f"{before}={word}"
         else:

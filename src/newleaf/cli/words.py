@@ -14,7 +14,11 @@ from newleaf.training.settings import Recipe
 
 def whole(kind: type, tokens: Sequence[Token]) -> int:
     """A whole number as it is written: the parser's own reading would make 2 of 2.5."""
-    return int(tokens[0].value)
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        name = str(tokens[0].keyword)
+        raise UsageError(f"{name} is {tokens[0].value}", where=name, expected="a whole number") from None
 
 
 Data = Annotated[str, Parameter(help="Files, folders, globs, or - for stdin; none: the source of the Python standard library.")]

@@ -236,6 +236,12 @@ class Pretraining:
         if state.step % setup.plan.every["sample"]:
             self.on_sample(state, loop.model)
         write_plan(setup.run, setup.plan, setup.inputs, taken=state.decisions)
+        scored, whole = self.best.num_bytes, setup.data.manifest["val_bytes"]
+        if scored < whole:
+            self.view.event(
+                f"to stay in time, only the first {scored:,} of {whole:,} held-out bytes were scored",
+                f"为了按时结束，{whole:,} 字节的留出文本只评了前 {scored:,} 字节",
+            )
         state.seconds = setup.stopwatch()
         return self._write("text" if enough(state.decisions) else "budget")
 

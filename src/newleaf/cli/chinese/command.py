@@ -29,7 +29,6 @@ PARSER = {
     "Parameter {name} requires an argument": "缺少 {name} 的值",
     "Parameter {name} specified multiple times": "{name} 给了不止一次",
     "Parameter {name} requires a value assigned with `=`. Use {name}=VALUE": "{name} 的值要用 = 连着写：{name}=VALUE",
-    "Invalid value for {name}: invalid literal for int() with base 10: {value}": "{name} 的值 {value} 不是整数",
     "Invalid value for {name}: unable to convert {value} into int": "{name} 的值 {value} 不是整数",
     "Invalid value for {name}: unable to convert {value} into float": "{name} 的值 {value} 不是数字",
     "Invalid value for {name}: unable to convert {value} into bool": "{name} 的值 {value} 既不是 true 也不是 false",
