@@ -103,7 +103,11 @@ def test_a_finished_run_goes_on_from_its_trunk_with_more_steps(place: Path) -> N
     assert second["steps"] == 6 + 12
     assert trunk["trunk_step"] == round(18 * 0.6 + 0.4999)
     assert float(str(second["val_bpb"])) <= float(str(first["val_bpb"]))
-    assert [row["step"] for row in read_lines(Path("run/metrics.jsonl"))] == list(range(1, 19))
+    rows = read_lines(Path("run/metrics.jsonl"))
+    assert [row["step"] for row in rows] == list(range(1, 19))
+    in_steps = sum(64 / row["tokens_per_second"] for row in rows)  # of the steps that it is made of, not of the decay that was left
+    assert second["train_seconds"] == pytest.approx(in_steps, rel=0.01)
+    assert second["tokens_per_second"] == pytest.approx(18 * 64 / in_steps, rel=0.01)
     assert run(["verify", "run"]) == 0
 
 

@@ -176,7 +176,7 @@ def extend(request: Request, view: View, zero: float) -> Setup:
     before = setup.state.seconds
     total = before + (request.budget.seconds or 0.0)
     state.decisions = [*(d for d in setup.state.decisions if d.step < state.step), Decision(state.step, state.step + more, restart=True)]
-    state.trunk_step, state.seconds, state.train_seconds = None, before, setup.state.train_seconds
+    state.trunk_step, state.seconds = None, before  # train_seconds are the trunk's, as its tokens are
     state.best = setup.state.best  # the model at the top stays the best so far …
     state.lowest, state.stale = None, 0  # … but a constant rate is not to be compared with what had cooled down
     budget = Budget(minutes=total / 60) if request.budget.seconds is not None else Budget(steps=state.step + more)
