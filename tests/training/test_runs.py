@@ -111,7 +111,7 @@ def test_a_finished_run_goes_on_from_its_trunk_with_more_steps(place: Path) -> N
     assert run(["verify", "run"]) == 0
 
 
-def test_more_text_joins_what_is_trained_on_but_never_what_is_held_out(place: Path) -> None:
+def test_more_text_joins_what_is_trained_on_but_never_what_is_held_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran("train", "a.txt", "--out", "run", "--steps", "10", *SHAPE)
     before = summary("run")
     shutil.copy("a.txt", "again.txt")
@@ -122,6 +122,13 @@ def test_more_text_joins_what_is_trained_on_but_never_what_is_held_out(place: Pa
     added = json.loads(Path("run/data/manifest.json").read_text())["added"]
     assert added[0]["train_bytes"] == Path("b.txt").stat().st_size  # the other is what was learned from already
     assert run(["verify", "run"]) == 0
+    ran("train", "--extend", "--out", "run", "--steps", "2")
+    for words in (["train", "--out", "two"], ["train", "a.txt", "b.txt", "--steps", "2"], ["plan", "--steps", "2"]):
+        capsys.readouterr()
+        assert run([*words, "--recipe", "run/newleaf.toml"]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith("run/newleaf.toml is the plan of a run that was extended with more text, which no recipe can repeat")
+    assert not Path("two").exists()
 
 
 def test_what_is_said_of_a_text_counts_more_text_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -187,6 +187,8 @@ def extend(request: Request, view: View, zero: float) -> Setup:
             fsio.remove_tree(path)
     if budget.seconds is not None or run.clock.exists():
         write_decisions(run, state.decisions)
+    added = [name for source in setup.data.manifest.get("added", []) for name in source["data"]]
+    inputs |= {"added": added} if added else {}
     write_plan(run, longer, inputs)
     view.event(f"going on from the trunk at step {state.step:,}", f"从主干的第 {state.step:,} 步继续")
     return Setup(run, longer, inputs, setup.data, setup.machine, state, setup.stopwatch, trunk)

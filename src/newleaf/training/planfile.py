@@ -42,7 +42,8 @@ def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[
     sections["inputs"] = inputs
     sections["reasons_en"] = {f'"{name}"': reason[0] for name, reason in plan.reasons.items()}
     sections["reasons_zh"] = {f'"{name}"': reason[1] for name, reason in plan.reasons.items()}
-    text = "# The plan of this run. As a recipe (--recipe) it repeats the run in steps.\n" + to_toml(sections)
+    repeats = "As a recipe (--recipe) it repeats the run in steps." if not inputs.get("added") else "More text was added to it later."
+    text = f"# The plan of this run. {repeats}\n" + to_toml(sections)
     fsio.write_text(run.plan, text + last_line(text.encode()).decode())
 
 
@@ -95,6 +96,12 @@ def recipe_layer(table: Mapping[str, Any], path: str) -> tuple[dict[str, Any], d
             raise unknown_setting(f"{name}.{inner}" if inner else name, known)
         if not isinstance(value, Mapping):
             raise SettingError(f"{name} is {value!r} in {path}", where=path, expected=f"a table [{name}]")
+    if table.get("inputs", {}).get("added"):
+        raise SettingError(
+            f"{path} is the plan of a run that was extended with more text, which no recipe can repeat",
+            where=path,
+            hint="name all of the text, and what you want of these settings",
+        )
     settings = flatten({group: table[group] for group in GROUPS if group in table})
     other: dict[str, Any] = {"seed": convert("seed", table["seed"], int) if "seed" in table else None, "inputs": table.get("inputs", {})}
     kinds = {"minutes": float, "steps": int, "tokens": int, "epochs": float}

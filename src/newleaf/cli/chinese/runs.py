@@ -43,6 +43,9 @@ MESSAGES = {
     "{path} was stopped before its text was read": "{path} 在读文本之前就停下了",
     "{path} was stopped before stdin was read to its end": "{path} 在读完标准输入之前就停下了",
     "{path} has decisions that cannot be read": "{path} 里的决定无法读取",
+    "{path} is the plan of a run that was extended with more text, which no recipe can repeat": (
+        "{path} 是加过文本的训练的方案，不能当作配方来重复"
+    ),
     "train.batch_tokens {number} is not a multiple of the context": "train.batch_tokens {number} 不是上下文长度的倍数",
     "the smallest model that these settings allow does not fit into {size} GB of memory": (
         "按这些设置，最小的模型也放不进 {size} GB 的内存"
@@ -91,6 +94,7 @@ HINTS = {
     "name DATA again to start it": "请重新指定 DATA，从头开始",
     "pipe the text in again": "请重新把文本从管道传进来",
     "take it from a finished run again": "请从完成的训练里重新取一份",
+    "name all of the text, and what you want of these settings": "请指定全部文本，再写上想用的那些设置",
     "lower --optim.lr, or look for what is odd in the text; the best model so far is kept": (
         "请调低 --optim.lr，或看看文本里有什么异常；目前最好的模型还在"
     ),

@@ -19,6 +19,8 @@ def plan(facts: RunFacts) -> Html:
         "`newleaf.toml` is the plan; as a `--recipe` it repeats the run.",
         "方案就是 `newleaf.toml`；用作 `--recipe` 可重复这次训练。",
     )
+    if facts.manifest.get("added"):
+        about = Words("`newleaf.toml` is the plan. More text was added to it later.", "方案就是 `newleaf.toml`。后来又加入了更多文本。")
     others = settings_table(facts, [name for name in facts.plan if name not in facts.reasons])
     return section(
         "plan",
