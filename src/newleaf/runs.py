@@ -178,7 +178,8 @@ def in_shell(path: str | os.PathLike[str]) -> str:
 
 def escaped(character: str) -> str:
     """Its bytes, as a shell reads them between $' and '."""
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+    errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"  # the first stand for bytes of a file's name
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors))
 
 
 def read_json(path: Path) -> dict[str, Any]:
