@@ -14,6 +14,7 @@ from evaluation import example_runs
 from evaluation.example_runs import ATTACK
 
 from newleaf import fsio
+from newleaf.conversion.card import card
 from newleaf.conversion.facts import RunFacts, read_facts
 from newleaf.conversion.wording import Words
 from newleaf.evaluation.report import render, write_report
@@ -266,3 +267,14 @@ def test_plain_strings_are_text_and_only_tags_are_markup() -> None:
     assert tag("p", "<b>", tag("b", "x & y"), class_='"') == '<p class="&quot;">&lt;b&gt;<b>x &amp; y</b></p>'
     assert isinstance(tag("p"), Html) and not isinstance("<p></p>", Html)
     assert escape("a\x00b\ud800\u202e") == "a\ufffdb\ufffd\ufffd"
+
+
+def test_baselines_that_were_judged_by_a_part_say_so_in_report_and_card() -> None:
+    whole = example_runs.finished()
+    part = replace(whole, foreseen={**whole.foreseen, "baseline_bytes": 42_000.0})
+    said = {"en": "the first 42 KB of", "zh": "开头的 42 KB"}
+    for facts, expected in ((whole, False), (replace(whole, foreseen={"baseline_bytes": 4e6}), False), (part, True)):
+        page = Page(render(facts))
+        for language, words in said.items():
+            assert (words in page.shown[language]) is expected
+            assert (words in card(facts)) is expected

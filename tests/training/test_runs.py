@@ -13,6 +13,7 @@ from texts import text
 
 from newleaf import fsio, train
 from newleaf.cli.main import run
+from newleaf.evaluation.baselines import baseline_bytes
 from newleaf.runs import read_lines
 from newleaf.tokens.tokenizer import Tokenizer
 from newleaf.training.prepare import train_tokenizer
@@ -80,6 +81,7 @@ def test_the_plan_of_a_run_is_a_recipe_that_repeats_it(place: Path) -> None:
 def test_a_run_by_the_clock_is_repeated_in_steps_by_its_recipe(place: Path) -> None:
     ran("train", "a.txt", "--out", "clock", "--minutes", "0.12", *SHAPE)
     assert read_lines(Path("clock/clock.jsonl"))[-1]["last"] == summary("clock")["steps"]
+    assert tomllib.loads(Path("clock/newleaf.toml").read_text())["foreseen"]["baseline_bytes"] == baseline_bytes(0.12, 0)
     ran("train", "a.txt", "--out", "steps", "--recipe", "clock/newleaf.toml")
     assert fsio.sha256(Path("clock/model.safetensors")) == fsio.sha256(Path("steps/model.safetensors"))
     assert summary("steps")["steps"] == summary("clock")["steps"]

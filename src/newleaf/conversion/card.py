@@ -122,9 +122,12 @@ def figures(facts: RunFacts, language: Language) -> list[str]:
     title = Words("### Figures", "### 成绩").say(language)
     if bpb is None or loss is None or scored is None:
         return [title, Words("Not evaluated yet.", "还没有评估。").say(language)]
+    part = facts.baseline_bytes
     about = Words(
-        f"Bits per byte of {size(scored)} of text held out of training, fewer is better. The model's loss there: {loss:.3f} nats a token.",
-        f"在 {size(scored)} 没有参与训练的文本上，每字节的比特数，越少越好。模型在其上的损失：每词元 {loss:.3f} 奈特。",
+        f"Bits per byte of {size(scored)} of text held out of training, fewer is better. The model's loss there: {loss:.3f} nats a token."
+        + (f" The other methods were judged by the first {size(part)} of it." if part else ""),
+        f"在 {size(scored)} 没有参与训练的文本上，每字节的比特数，越少越好。模型在其上的损失：每词元 {loss:.3f} 奈特。"
+        + (f"其他方法只用其中开头的 {size(part)} 来评。" if part else ""),
     )
     return [title, about.say(language), markdown_table(rows, Words("", ""), Words("bits per byte", "每字节比特"), language)]
 

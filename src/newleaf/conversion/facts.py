@@ -47,6 +47,12 @@ class RunFacts:
         known = table(self.summary, "baselines")
         return {name: value for name in ("uniform", "unigram", "fivegram", "xz") if (value := number(known, name)) is not None}
 
+    @property
+    def baseline_bytes(self) -> float | None:
+        """How much of the held-out text they were measured on, where that is only a part of what the model was."""
+        part, scored = number(self.foreseen, "baseline_bytes"), self.figure("val_bytes")
+        return part if part is not None and scored is not None and part < scored else None
+
 
 def number(row: Row, name: str) -> float | None:
     """A finite number of a row, or None.

@@ -90,9 +90,9 @@ class Pretraining:
 
     def _baselines(self) -> dict[str, float]:
         data = self.setup.data
-        minutes = self.setup.plan.budget.minutes
-        held_out = data.text(data.val[: self.final_tokens])[: baseline_bytes(minutes, 0)]
-        most = baseline_bytes(minutes, len(held_out))
+        plan = self.setup.plan
+        held_out = data.text(data.val[: self.final_tokens])[: int(plan.foreseen["baseline_bytes"])]
+        most = baseline_bytes(plan.budget.minutes, len(held_out))
         return baselines(data.text(data.train[max(0, len(data.train) - most) :])[-most:], held_out, most)
 
     def run(self) -> dict[str, Any]:

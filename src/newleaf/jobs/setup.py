@@ -11,6 +11,7 @@ from newleaf.checkpoint.seal import seal_problem
 from newleaf.checkpoint.state import Best, Decision, State
 from newleaf.conversion.huggingface import read_metadata
 from newleaf.errors import CheckpointError, RunError, UsageError
+from newleaf.evaluation.baselines import baseline_bytes
 from newleaf.jobs.view import View
 from newleaf.runs import Run
 from newleaf.training.choices import make_plan
@@ -69,7 +70,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     if planned is not None and planned.config.vocab_size != data.tokenizer.vocab_size:
         raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
-    plan = replace(plan, decisions=request.decisions or plan.decisions)
+    judged = {"baseline_bytes": float(baseline_bytes(plan.budget.minutes, 0))}  # of the held-out text, by the baselines
+    plan = replace(plan, decisions=request.decisions or plan.decisions, foreseen=plan.foreseen | judged)
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
     if plan.budget.seconds is not None:
         write_decisions(run, decisions)

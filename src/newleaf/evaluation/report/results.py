@@ -72,14 +72,18 @@ def finer_print(facts: RunFacts) -> Html | None:
     if loss is None or scored is None:
         return None
     tokens, vocabulary = facts.figure("val_tokens") or 0, facts.figure("vocab_size") or 0
-    perplexity = significant(math.exp(min(loss, 50)), 3)
+    perplexity, part = significant(math.exp(min(loss, 50)), 3), facts.baseline_bytes
+    judged = Words(
+        f" To stay in time, it was judged by the first {size(part)} of that." if part else "",
+        f"为了按时结束，只用其中开头的 {size(part)} 来评它们。" if part else "",
+    )
     return tag(
         "p",
         Words(
-            f"In tokens: {loss:.3f} nats each, perplexity {perplexity}, with a vocabulary of {count(vocabulary)}. "
-            f"Measured on {size(scored)}, {count(tokens)} tokens. What it is compared with learned from the end of the same training text.",
+            f"In tokens: {loss:.3f} nats each, perplexity {perplexity}, with a vocabulary of {count(vocabulary)}. Measured on "
+            f"{size(scored)}, {count(tokens)} tokens. What it is compared with learned from the end of the same training text.{judged.en}",
             f"按词元计：每个 {loss:.3f} 奈特，困惑度 {perplexity}，词表 {count(vocabulary)}。"
-            f"在 {size(scored)}、{count(tokens)} 个词元上测得。用来对比的方法学的是同一份训练文本的末尾部分。",
+            f"在 {size(scored)}、{count(tokens)} 个词元上测得。用来对比的方法学的是同一份训练文本的末尾部分。{judged.zh}",
         ),
         class_="fine",
     )
