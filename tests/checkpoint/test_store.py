@@ -55,8 +55,11 @@ def test_the_newest_good_checkpoint_is_found_and_the_damaged_one_named(tmp_path:
     found, damaged = store.latest(tmp_path)
     assert found is not None
     assert found.state.step == 20
-    assert "step-00000030" in damaged[0]
-    assert "one before it" in damaged[0]
+    ((english, chinese),) = damaged
+    assert "step-00000030" in english
+    assert "step-00000030" in chinese
+    assert english.endswith("; the one before it is used")
+    assert chinese.endswith(" 已损坏；改用前一个检查点")
 
 
 def test_two_verified_ones_are_kept_whatever_lies_between(tmp_path: Path) -> None:

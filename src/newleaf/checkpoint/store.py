@@ -107,14 +107,14 @@ def by_step(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True) if folder.exists() else []
 
 
-def latest(folder: Path, among: Steps = every_step) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that verifies, and a sentence for each newer one that does not."""
-    damaged: list[str] = []
+def latest(folder: Path, among: Steps = every_step) -> tuple[Checkpoint | None, list[tuple[str, str]]]:
+    """The newest checkpoint that verifies, and a sentence for each newer one that does not, in English and in Chinese."""
+    damaged: list[tuple[str, str]] = []
     for path in [*(p for p in by_step(folder) if among(step_of(p))), *([folder / TRUNK] if (folder / TRUNK).exists() else [])]:
         try:
             return load(path), damaged
         except CheckpointError as error:
-            damaged.append(f"{error.message}; the one before it is used")
+            damaged.append((f"{error.message}; the one before it is used", f"{error.where or path} 已损坏；改用前一个检查点"))
     return None, damaged
 
 

@@ -98,7 +98,7 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float
     runtime.settle(machine)
     found, damaged = store.latest(run.checkpoints)
     for sentence in damaged:
-        view.event(sentence, sentence)
+        view.event(*sentence)
     if found is None and damaged:
         raise CheckpointError(
             f"no checkpoint in {run.checkpoints} can be trusted", where=str(run.checkpoints), hint="start anew with another --out"
