@@ -25,7 +25,7 @@ class Console(View):
     def event(self, en: str, zh: str) -> None:
         self._print(zh if self.chinese else en)
 
-    def plan(self, path: str, plan: Plan, manifest: dict[str, Any]) -> None:
+    def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: str) -> None:
         self._path = path
         config, train, skipped = plan.config, plan.recipe.train, manifest.get("num_skipped", 0)
         if skipped:
@@ -39,8 +39,10 @@ class Console(View):
             f"{plan.foreseen['parameters']:,.0f} 个参数：{config.depth} 层，宽 {config.width}，词表 {config.vocab_size:,}，"
             f"上下文 {config.context}，每步 {plan.batch_tokens:,} 个词元，{train.precision}，{train.threads} 线程",
         )
-        for name, (en, zh) in plan.reasons.items():
-            self.event(f"  {name}: {en}", f"  {name}：{zh}")
+        for name, sentence in plan.explained(self.chinese).items():
+            self._print(f"  {name}: {sentence}")
+        for line in groups.splitlines():
+            self._print(f"  {line}")
 
     def step(self, row: dict[str, Any], figures: dict[str, Any]) -> None:
         now = time.monotonic()

@@ -83,5 +83,5 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "val_bpb": foreseen["val_bpb"],
         "val_bpb_low": foreseen["val_bpb_low"],
         "val_bpb_high": foreseen["val_bpb_high"],
-        "reasons": {name: zh if runtime.language() == "zh" else en for name, (en, zh) in plan.reasons.items()},
+        "reasons": plan.explained(chinese=runtime.language() == "zh"),
     }

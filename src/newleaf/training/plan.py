@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from newleaf.checkpoint.state import Decision
 from newleaf.model.config import ModelConfig
 from newleaf.optim.settings import OptimSettings
+from newleaf.settings import leaves
 from newleaf.training.clock import Budget
 from newleaf.training.settings import Recipe
 
@@ -37,6 +38,14 @@ class Plan:
     reasons: dict[str, Reason] = field(default_factory=dict)
     foreseen: dict[str, float] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()  # of a finished run that is repeated
+
+    def explained(self, chinese: bool) -> dict[str, str]:
+        """Each choice and why, by setting, in one of the two languages."""
+        values = dict(leaves(self.recipe))
+        return {
+            name: (f"{shown(values.get(name))}，{zh}" if chinese else f"{shown(values.get(name))}, {en}")
+            for name, (en, zh) in self.reasons.items()
+        }
 
     @property
     def context(self) -> int:
@@ -71,3 +80,12 @@ class Plan:
         train = self.recipe.train
         assert train.evaluate_every and train.sample_every and train.checkpoint_every
         return {"evaluation": train.evaluate_every, "sample": train.sample_every, "checkpoint": train.checkpoint_every}
+
+
+def shown(value: object) -> str:
+    """A setting's value for people.
+
+    >>> shown(256000), shown(0.006), shown("muon")
+    ('256,000', '0.006', 'muon')
+    """
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
