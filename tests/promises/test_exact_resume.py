@@ -47,3 +47,11 @@ def test_a_signal_saves_leaves_with_its_code_and_resumes_to_the_same_bits(lab: L
     assert Run(out).read_summary()["stopped_by"] == "signal"
     require_no_orphans(trial.pid)
     lab.require_same_end(out)
+
+
+def test_two_threads_end_in_the_same_bits_too(lab: Laboratory) -> None:
+    settings = {"train__threads": 2, "train__dropout": 0.1}
+    out = lab.new_run()
+    lab.processes.start(lab.words(out, **settings)).wait_until("step 12 ·").send(number_of("SIGKILL")).wait()
+    lab.processes.start(lab.words(out, resume=True, **settings)).wait().require(0)
+    lab.require_same_end(out, **settings)
