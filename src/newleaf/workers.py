@@ -51,8 +51,13 @@ def workers_for(device: str, threads: int) -> Workers:
     >>> workers_for("cpu", threads=2).count, workers_for("cuda", threads=16).count
     (2, 1)
     """
-    count = min(threads, MOST) if device == "cpu" else 1
+    count = num_workers(device, threads)
     return Workers(count, max(1, threads // count))
+
+
+def num_workers(device: str, threads: int) -> int:
+    """How many `workers_for` gives."""
+    return min(threads, MOST) if device == "cpu" else 1
 
 
 MOST = 8  # beyond, Python's lock would make them wait for one another: a guess, measured for two alone

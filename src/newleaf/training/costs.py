@@ -8,6 +8,7 @@ from newleaf.model import size
 from newleaf.model.config import ModelConfig
 from newleaf.optim.cost import newton_schulz_flops
 from newleaf.runtime import Machine
+from newleaf.workers import num_workers
 
 PROCESS_BYTES = 450_000_000  # torch and the interpreter, before any tensor (measured)
 EFFICIENCY = 0.8  # of products as thin as a model's, beside the square ones that the rate is measured with
@@ -40,5 +41,6 @@ def values_touched(config: ModelConfig) -> int:
 
 
 def peak_bytes(config: ModelConfig, micro_tokens: int, machine: Machine) -> int:
-    """Memory of the process at the peak of a step that has `micro_tokens` in work."""
-    return size.training_bytes(config, micro_tokens, machine.precision) + PROCESS_BYTES
+    """Memory of the process at the peak of a step that has `micro_tokens` in work; each worker has gradients of its own."""
+    more_gradients = (num_workers(machine.device, machine.threads) - 1) * size.parameter_bytes(config)
+    return size.training_bytes(config, micro_tokens, machine.precision) + more_gradients + PROCESS_BYTES
