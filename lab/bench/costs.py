@@ -47,7 +47,7 @@ class Stepper:
             return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
 
         rows = batch_tokens // config.context
-        self.gradients = Gradients(model, loss, "cpu", workers, rows)
+        self.gradients = Gradients(model, loss, str(model.device), workers, rows)
         self.ids = np.random.default_rng(0).integers(0, config.vocab_size, (rows, config.context))
 
     def step(self) -> None:
