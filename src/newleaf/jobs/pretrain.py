@@ -33,7 +33,7 @@ from newleaf.training.signals import Stop, listening
 from newleaf.training.task import Evaluation
 from newleaf.version import __version__
 
-EXIT_SECONDS = 0.15  # for report, card and the last lines
+EXIT_SECONDS = 0.25  # for report, card, sums and the last lines
 SAMPLE_TOKENS = 80
 VAL_SHARE = 0.1  # of a budget in minutes that the final figure of a --val file may take
 
