@@ -201,9 +201,11 @@ class Pretraining:
         engine = Engine(model, self.setup.data.tokenizer)
         rows = [row for row in runs.read_lines(self.setup.run.samples) if row["step"] < state.step]
         for prompt in self.prompts:
-            sample = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0]
-            rows.append({"step": state.step, "seconds": round(state.seconds, 1), "prompt": prompt, "text": sample.text})
-            self.view.sample(state.step, prompt, sample.text)
+            text = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0].text.rstrip(
+                "\ufffd"
+            )  # a last character cut short
+            rows.append({"step": state.step, "seconds": round(state.seconds, 1), "prompt": prompt, "text": text})
+            self.view.sample(state.step, prompt, text)
         runs.rewrite_lines(self.setup.run.samples, rows)
 
     def on_event(self, en: str, zh: str) -> None:
