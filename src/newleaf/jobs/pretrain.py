@@ -203,7 +203,7 @@ class Pretraining:
         for prompt in self.prompts:
             text = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0].text.rstrip(
                 "\ufffd"
-            )  # a last character cut short
+            )  # a cut character
             rows.append({"step": state.step, "seconds": round(state.seconds, 1), "prompt": prompt, "text": text})
             self.view.sample(state.step, prompt, text)
         runs.rewrite_lines(self.setup.run.samples, rows)
