@@ -201,9 +201,7 @@ class Pretraining:
         engine = Engine(model, self.setup.data.tokenizer)
         rows = [row for row in runs.read_lines(self.setup.run.samples) if row["step"] < state.step]
         for prompt in self.prompts:
-            text = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0].text.rstrip(
-                "\ufffd"
-            )  # a cut character
+            text = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0].text.rstrip("\ufffd")  # a cut character
             rows.append({"step": state.step, "seconds": round(state.seconds, 1), "prompt": prompt, "text": text})
             self.view.sample(state.step, prompt, text)
         runs.rewrite_lines(self.setup.run.samples, rows)
