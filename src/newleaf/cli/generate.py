@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from newleaf import api
+from newleaf.cli import STDIN
 from newleaf.cli.console import printable
-from newleaf.cli.main import STDIN
 from newleaf.cli.words import Flag, Json, Whole
 from newleaf.errors import TextError
 from newleaf.runtime import Precision

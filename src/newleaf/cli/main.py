@@ -15,6 +15,7 @@ from pathlib import Path
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
+from newleaf.cli import STDIN
 from newleaf.conversion.facts import read_object
 from newleaf.errors import NewleafError, UsageError
 from newleaf.runs import Run
@@ -23,7 +24,6 @@ from newleaf.text.files import default_name
 from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
-STDIN = "\0stdin"  # what "-" becomes while the options are parsed: a bare dash looks like an option there
 FLAGS = ("--resume", "--extend", "--json", "--greedy", "--echo", "--help", "--version", "--")
 LATER = ("tune", "augment", "export", "serve", "explain", "data", "doctor")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from newleaf.cli.main import STDIN
+from newleaf.cli import STDIN
 from newleaf.errors import UsageError
 from newleaf.settings import convert, leaves, names, unknown_setting
 from newleaf.training.settings import Recipe
