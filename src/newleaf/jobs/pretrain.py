@@ -172,7 +172,8 @@ class Pretraining:
         state, pauses = self.loop.state, self.loop.pauses
         trained = state.train_seconds / max(1, state.tokens)
         a_token = self.score_seconds or 2 / 3 * trained  # forward is a third of a step, and windows overlap by half
-        figures = 2 if state.stale else 1  # the last weights and, where they are others, the best ones
+        older = state.best is not None and (state.lowest is None or state.best.val_loss < state.lowest)  # from before an extension
+        figures = 2 if older or state.stale else 1  # the last weights and, where they are others, the best ones
         sample = evaluation_seconds or a_token * len(self.sample_ids)
         final = figures * a_token * self.final_tokens
         return sample + final + 2 * pauses["checkpoint"] + pauses["sample"] + sum(state.matmul_seconds) + EXIT_SECONDS
