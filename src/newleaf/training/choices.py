@@ -182,10 +182,10 @@ def choose_micro_batch(c: Choices, config: ModelConfig, batch_tokens: int) -> in
 
 
 def choose_dropout(c: Choices, tokens: int) -> float:
-    """None while most text is new; more the more often it is read again."""
+    """None while most text is new; from the fourth reading on a novel's held-out end got worse without it (lab/LOG.md, 2026-11-24)."""
     epochs = tokens / max(1, c.text.train_tokens)
     c.say("train.dropout", f"the text is read {epochs:.1f} times", f"全文要读 {epochs:.1f} 遍")
-    return 0.0 if epochs < 10 else 0.1 if epochs < 20 else 0.2
+    return 0.0 if epochs < 4 else 0.1 if epochs < 20 else 0.2
 
 
 def choose_optim(c: Choices, last_step: int) -> dict[str, Any]:
