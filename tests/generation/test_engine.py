@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from newleaf.conversion.huggingface import write_model
 from newleaf.errors import UsageError
-from newleaf.generation.engine import Engine, Sample, generate_naively
+from newleaf.generation.engine import Engine, Sample, generate_naively, rounded
 from newleaf.generation.settings import Sampling
 from newleaf.model.config import preset
 from newleaf.model.layers import Precision
@@ -185,3 +185,16 @@ def test_generating_asks_for_no_gradients_and_leaves_the_weights_as_they_are() -
     Engine(decoder, tokenizer(), "bf16").generate("To be", GREEDY)
     assert all(weight.grad is None and weight.dtype == torch.float32 and weight.requires_grad for weight in decoder.parameters())
     assert all(torch.equal(before[name], weight) for name, weight in decoder.state_dict().items())
+
+
+@FAMILIES
+def test_a_prompt_is_read_in_bf16_as_if_each_use_rounded_the_weights(family: str) -> None:
+    decoder = model(shapes()[family])
+    ids = torch.tensor([tokenizer().encode("To be, or not")])
+    with torch.inference_mode():
+        assert torch.equal(rounded(decoder).hidden(ids, precision="bf16"), decoder.hidden(ids, precision="bf16"))
+    own = {id(each) for each in decoder.parameters()}
+    assert {name.split(".")[-2] for name, each in rounded(decoder).named_parameters() if id(each) not in own} <= {
+        *(f"{letter}_proj" for letter in "qkvo"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }

@@ -7,12 +7,13 @@ many there are, on any machine (matvec.py says what a batch would cost).
 """
 
 import codecs
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from newleaf.errors import UsageError
 from newleaf.generation.matvec import RowDecoder
@@ -48,6 +49,7 @@ class Engine:
         self._ends = frozenset(ends or [tokenizer.end_of_text])
         self._hidden = frozenset(tokenizer.special_tokens.values())
         self._row = RowDecoder(model, precision) if model.device.type == "cpu" else None
+        self._reader = model if precision == "float32" else rounded(model)
 
     def encode(self, prompt: str) -> list[int]:
         """The ids that the model reads for `prompt`. UsageError if they do not fit its context."""
@@ -125,8 +127,17 @@ class Engine:
 
     def _last_logits(self, ids: Sequence[int], cache: Cache) -> Tensor:
         """By the whole decoder. Only ids that the tokenizer knows: a model may have more rows."""
-        hidden = self.model.hidden(torch.tensor([ids], device=self.model.device), cache, precision=self.precision)
-        return self.model.head(hidden[0, -1], self.precision)[: self.tokenizer.vocab_size].cpu()
+        hidden = self._reader.hidden(torch.tensor([ids], device=self.model.device), cache, precision=self.precision)[0, -1]
+        logits = self._reader.head(hidden, self.precision) if self._row is None else self._row.logits_of(hidden)
+        return logits[: self.tokenizer.vocab_size].cpu()
+
+
+def rounded(model: Decoder) -> Decoder:
+    """A copy that shares everything with `model` but the matrices of its layers, which are rounded to bf16 once instead of at each use."""
+    memo: dict[int, object] = {id(each): each for each in (*model.parameters(), *model.buffers())}
+    for layer in model.model.layers:
+        memo |= {id(p): nn.Parameter(p.detach().bfloat16(), requires_grad=False) for p in layer.parameters() if p.ndim == 2}
+    return copy.deepcopy(model, memo)
 
 
 @torch.inference_mode()

@@ -141,7 +141,11 @@ class RowDecoder:
         for layer, turn, new_pair, all_pairs in zip(self.layers, self.turns(place), new, all, strict=True):
             layer(x, turn, new_pair, all_pairs)
         cache.advance(1)
-        return self.head(self.norm(x)).to(torch.float32, copy=True)
+        return self.logits_of(self.norm(x))
+
+    def logits_of(self, hidden: Tensor) -> Tensor:
+        """hidden (W) float32, normalised -> logits (V) float32."""
+        return self.head(hidden).to(torch.float32, copy=True)
 
     def turns(self, place: int) -> Sequence[tuple[Tensor, Tensor] | None]:
         """For each layer what to multiply queries and keys, and their halves exchanged, with: (D) or (H + K, D) both."""
