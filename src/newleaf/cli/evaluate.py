@@ -5,6 +5,7 @@ import json
 from newleaf import api
 from newleaf.cli.words import Json, inputs
 from newleaf.errors import UsageError
+from newleaf.runtime import language
 
 
 def evaluate(model: str, *data: str, column: str | None = None, suite: str | None = None, json_: Json = False) -> None:
@@ -29,8 +30,11 @@ def evaluate(model: str, *data: str, column: str | None = None, suite: str | Non
     if json_:
         print(json.dumps(result))
         return
-    print(
-        f"{result['bits_per_byte']:.4f} bits per byte (± {result['stderr']:.4f}) · "
-        f"perplexity {result['perplexity']:,.2f} · {result['loss']:.4f} nats a token\n"
-        f"{result['bytes']:,} bytes, {result['tokens']:,} tokens, {result['documents']:,} documents"
-    )
+    bits, stderr, perplexity, loss = (result[name] for name in ("bits_per_byte", "stderr", "perplexity", "loss"))
+    num_bytes, tokens, documents = (f"{result[name]:,}" for name in ("bytes", "tokens", "documents"))
+    if language() == "zh":
+        print(f"每字节 {bits:.4f} 比特（± {stderr:.4f}）· 困惑度 {perplexity:,.2f} · 每词元 {loss:.4f} 奈特")
+        print(f"{num_bytes} 字节，{tokens} 个词元，{documents} 篇文档")
+    else:
+        print(f"{bits:.4f} bits per byte (± {stderr:.4f}) · perplexity {perplexity:,.2f} · {loss:.4f} nats a token")
+        print(f"{num_bytes} bytes, {tokens} tokens, {documents} documents")
