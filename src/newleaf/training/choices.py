@@ -27,7 +27,7 @@ LADDER = (  # depth and width of what may be chosen; at one size the shallower m
 )  # fmt: skip
 SMALL_HEADS = 384  # below this width heads are 32 wide: 0.6 % fewer bits than 64 at the width of 128 (lab/LOG.md, 2026-11-24)
 TRAINING_SHARE = 0.88  # of what is left of a budget in minutes when training begins; the rest goes into evaluations, samples, saving
-BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # half and twice as many do worse at so many tokens seen; from there it grows as their root
+BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # twice as many do worse at so many tokens seen, half no better; then as their root
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
 
 

@@ -1,7 +1,7 @@
 """What training costs, before anything is allocated: seconds a step, bytes of memory. Imports no torch.
 
 A step is matrix products, which run at a share of the rate that large products reach on the machine, and passes over memory around
-them. The constants were fitted to the plan's shapes by lab/bench/costs.py.
+them. The constants are a first setting, from steps timed on one thread a run; lab/bench/costs.py measures and fits them anew.
 """
 
 from newleaf.model import size
