@@ -16,9 +16,11 @@ from text.samples import ENGLISH, SIMPLIFIED, awkward, lines, write
 
 from newleaf.errors import TextError
 from newleaf.text.cut import tail_start
+from newleaf.text.decide import chosen
 from newleaf.text.document import Skipped
 from newleaf.text.read import Corpus
-from newleaf.text.split import Changed, Split, at_rest, chosen, survey
+from newleaf.text.rest import Changed, at_rest
+from newleaf.text.split import Split, survey
 
 CAP = 256_000
 WORDS = ["新叶", "is", "a", "leaf", "。", "\n", "\n\n", " ", "👩‍👩‍👧‍👦", "é", "\t", "春眠不觉晓，处处闻啼鸟。\n", "x" * 90]

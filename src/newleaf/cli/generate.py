@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,6 +14,11 @@ from newleaf.cli.console import printable
 from newleaf.cli.words import Flag, Json, Whole
 from newleaf.errors import TextError
 from newleaf.runtime import Precision
+
+if TYPE_CHECKING:
+    from newleaf.generation.engine import Sample
+    from newleaf.generation.settings import Sampling
+    from newleaf.jobs.loaded import Model
 
 
 def generate(
@@ -75,12 +81,7 @@ def generate(
         greedy=greedy or None, stop=tuple(stop) if stop else None, seed=seed, n=n,
     )  # fmt: skip
     if sampling.n == 1 and not json_:
-        pieces = opened.stream(text, sampling, precision)
-        first = next(pieces, "")  # a prompt that is refused is not echoed
-        show((text if echo else "") + first)
-        for piece in pieces:
-            show(piece)
-        print()
+        stream(opened, text, sampling, precision, echo)
         return
     began = time.perf_counter()
     samples = opened.samples(text, sampling, precision)
@@ -88,18 +89,24 @@ def generate(
     if not json_:
         print("\n---\n".join(safe((text if echo else "") + sample.text) for sample in samples))
         return
+    found = {"prompt": text, "prompt_ids": opened.engine(precision).encode(text)} | as_json(samples, seconds) | {"seed": seed}
+    print(json.dumps(found, ensure_ascii=False))
+
+
+def as_json(samples: Sequence["Sample"], seconds: float) -> dict[str, Any]:
+    """What was written, and how fast."""
     rows = [{"text": sample.text, "ids": list(sample.ids), "stopped_by": sample.stopped_by} for sample in samples]
     tokens = sum(len(sample.ids) for sample in samples)
-    ids = opened.engine(precision).encode(text)
-    found = {
-        "prompt": text,
-        "prompt_ids": ids,
-        "samples": rows,
-        "seconds": seconds,
-        "tokens_per_second": tokens / max(1e-9, seconds),
-        "seed": seed,
-    }
-    print(json.dumps(found, ensure_ascii=False))
+    return {"samples": rows, "seconds": seconds, "tokens_per_second": tokens / max(1e-9, seconds)}
+
+
+def stream(opened: "Model", text: str, sampling: "Sampling", precision: Precision, echo: bool) -> None:
+    """Write one sample as it comes; a prompt that is refused is not echoed."""
+    pieces = opened.stream(text, sampling, precision)
+    show((text if echo else "") + next(pieces, ""))
+    for piece in pieces:
+        show(piece)
+    print()
 
 
 def read_stdin() -> str:

@@ -1,6 +1,7 @@
 """What reading gives: documents, and a word about everything that did not become one."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,13 @@ class Repaired:
     source: str
     repair: str
     count: int = 1  # as in Skipped
+
+
+def content_hash(data: bytes) -> int:
+    """64 bits of BLAKE2b."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+
+
+def hexadecimal(key: int) -> str:
+    """A hash as it is written."""
+    return f"{key:016x}"

@@ -1,6 +1,5 @@
 """Every setting with its reason, what the plan expected, and the commands that go on from here."""
 
-import shlex
 from collections.abc import Iterable
 
 from newleaf.conversion.facts import RunFacts, number, shown
@@ -8,6 +7,7 @@ from newleaf.conversion.wording import SETTINGS, Words
 from newleaf.evaluation.report.advice import quoted
 from newleaf.evaluation.report.markup import Html, tag
 from newleaf.evaluation.report.parts import section
+from newleaf.runs import in_shell
 
 
 def plan(facts: RunFacts) -> Html:
@@ -68,7 +68,7 @@ def reason(facts: RunFacts, name: str) -> Words | str:
 def next_steps(facts: RunFacts) -> Html:
     """The commands that go on from here."""
     run, finished = quoted(facts), facts.summary.get("stopped_by") in ("budget", "text")
-    prompt = next((given for row in facts.samples if (given := in_shell(str(row.get("prompt", ""))))), "")
+    prompt = next((given for row in facts.samples if (given := prompt_word(str(row.get("prompt", ""))))), "")
     commands = [
         (f"newleaf generate {run} {prompt}".rstrip(), Words("let it write", "让它写")),
         (f"newleaf chat {run}", Words("write together with it", "和它一起写")),
@@ -85,10 +85,10 @@ def next_steps(facts: RunFacts) -> Html:
     return section("next", Words("How to go on", "接下来"), tag("dl", rows, class_="commands"))
 
 
-def in_shell(prompt: str) -> str:
+def prompt_word(prompt: str) -> str:
     r"""A prompt as one argument; none where it would not stand on one line.
 
-    >>> in_shell("Once upon"), in_shell("two\nlines")
+    >>> prompt_word("Once upon"), prompt_word("two\nlines")
     ("'Once upon'", '')
     """
-    return shlex.quote(prompt) if prompt.isprintable() and prompt else ""
+    return in_shell(prompt) if prompt.isprintable() and prompt else ""
