@@ -6,12 +6,13 @@ from typing import Any
 from newleaf import runtime
 from newleaf.errors import RunError
 from newleaf.text.read import Corpus
-from newleaf.text.split import at_rest, survey
-from newleaf.training.choices import make_plan
+from newleaf.text.rest import at_rest
+from newleaf.text.split import survey
+from newleaf.training.choices import choose_data, make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import compressed_bits, corpora, plan_data, sample, train_tokenizer
+from newleaf.training.prepare import compressed_bits, corpora, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
 from newleaf.training.settings import DataSettings
 
@@ -40,7 +41,7 @@ def make(request: Request) -> Plan:
     """Survey the text, sample the tokenizer, measure the machine if the budget is in minutes, and plan."""
     recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
     corpus, val = corpora(request.inputs, request.run)
-    recipe = replace(recipe, data=plan_data(recipe.data, budget))
+    recipe = replace(recipe, data=choose_data(recipe.data, budget))
     facts = at_rest(lambda: look_at(corpus, val, recipe.data), lambda en, zh: None)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)

@@ -14,11 +14,11 @@ from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.evaluation.baselines import baseline_bytes
 from newleaf.jobs.view import View
 from newleaf.runs import Run
-from newleaf.training.choices import make_plan
+from newleaf.training.choices import choose_data, make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import Data, add_text, compressed_bits, corpora, open_data, plan_data, prepare, write_manifest
+from newleaf.training.prepare import Data, add_text, compressed_bits, corpora, open_data, prepare, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.workers import Workers, workers_for
 
@@ -54,7 +54,7 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
     seed = planned.seed if planned else request.seed or 0
     corpus, val = corpora(inputs, run)
-    recipe = replace(recipe, data=plan_data(recipe.data, budget))
+    recipe = replace(recipe, data=choose_data(recipe.data, budget))
     manifest = prepare(run, corpus, val, recipe.data, recipe.train.threads or runtime.available_cores(), view.event)
     if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
         write_plan(run, planned, inputs)

@@ -17,9 +17,12 @@ from newleaf.settings import build, leaves
 from newleaf.training.clock import Budget
 from newleaf.training.costs import peak_bytes, step_seconds
 from newleaf.training.plan import Plan, Reason, TextFacts
-from newleaf.training.scaling import BAND, excess_loss, expected_bits
-from newleaf.training.settings import Recipe
+from newleaf.training.scaling import BAND, affordable_parameters, excess_loss, expected_bits
+from newleaf.training.settings import DataSettings, Recipe
 
+SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
+HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
+TOKENIZER_BYTES = 20_000_000  # the most that the tokenizer learns from
 YOURS = ("you set it", "由你指定")
 LADDER = (  # depth and width of what may be chosen; at one size the shallower model is trained in less time, the deeper one learns more
     (2, 64), (3, 64), (2, 128), (3, 128), (4, 128), (3, 192), (4, 192), (4, 256), (5, 256), (5, 320), (6, 384), (8, 512), (10, 640),
@@ -65,11 +68,30 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
     values |= choose_rhythm(c, config, batch_tokens, last_step) | choose_optim(c, last_step)
     explain_the_rest(c)
     values |= (chosen := dict(leaves(recipe)))
-    reasons = c.reasons | {
-        name: YOURS for name in chosen if name in c.reasons and name not in ("data.held_out_bytes", "data.tokenizer_bytes")
-    }
+    ours = {"data.held_out_bytes": held_out_bytes(budget), "data.tokenizer_bytes": tokenizer_bytes(budget)}  # filled in beforehand
+    reasons = c.reasons | {name: YOURS for name, value in chosen.items() if name in c.reasons and ours.get(name) != value}
     plan = Plan(seed, budget, build(Recipe, values), config, last_step, reasons)
     return replace(plan, foreseen=foresee(plan, c))
+
+
+# text -------------------------------------------------------------------------------------------------------------------
+
+
+def choose_data(settings: DataSettings, budget: Budget) -> DataSettings:
+    """What of the text is held out at most, and what the tokenizer learns from: settled before anything is read."""
+    held_out = settings.held_out_bytes or held_out_bytes(budget)
+    return replace(settings, held_out_bytes=held_out, tokenizer_bytes=settings.tokenizer_bytes or tokenizer_bytes(budget))
+
+
+def held_out_bytes(budget: Budget) -> int:
+    """At most this much is held out."""
+    short = budget.minutes is not None and budget.minutes <= SHORT_BUDGET_MINUTES
+    return HELD_OUT_BYTES if short else HELD_OUT_BYTES_LONG
+
+
+def tokenizer_bytes(budget: Budget) -> int:
+    """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
+    return TOKENIZER_BYTES if budget.minutes is None else int(min(TOKENIZER_BYTES, 4_000_000 * budget.minutes))
 
 
 # size -------------------------------------------------------------------------------------------------------------------
@@ -116,15 +138,23 @@ def candidates(recipe: Recipe, vocab_size: int, context: int) -> Iterator[ModelC
 
 
 def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
-    """(shape, tokens a step, steps) of the candidate that the scaling law expects to end lowest."""
+    """(shape, tokens a step, steps) of the candidate that the scaling law expects to end lowest in the time that there is.
+
+    A budget that names no time says how many tokens: then it is the candidate for which they are enough, as a larger one would
+    always end lower, and take for ever.
+    """
     best: tuple[float, ModelConfig, int, int] | None = None
     for config in candidates(c.recipe, c.text.vocab_size, context):
         if peak_bytes(config, context, c.machine) > MOST_MEMORY * c.machine.memory_bytes:
             break
         batch_tokens, last_step = batch_and_steps(c, config)
-        expected = excess_loss(size.matmul_weights(config), batch_tokens * last_step, max(1, c.text.train_tokens))
-        if best is None or expected < best[0]:
-            best = (expected, config, batch_tokens, last_step)
+        weights, tokens = size.matmul_weights(config), batch_tokens * last_step
+        if c.budget.seconds is not None:
+            rank = excess_loss(weights, tokens, max(1, c.text.train_tokens))
+        else:
+            rank = abs(math.log(weights / affordable_parameters(tokens, max(1, c.text.train_tokens))))
+        if best is None or rank < best[0]:
+            best = (rank, config, batch_tokens, last_step)
     if best is None:
         raise UsageError(
             f"the smallest model that these settings allow does not fit into {c.machine.memory_bytes / 1e9:.1f} GB of memory",
@@ -135,8 +165,8 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     parameters, epochs = size.parameters(config), tokens / max(1, c.text.train_tokens)
     c.say(
         "model.width",
-        f"{parameters:,} parameters learn most from the {tokens:,} tokens ({epochs:.1f} times the text) that there is time for",
-        f"时间够看 {tokens:,} 个词元（全文 {epochs:.1f} 遍），{parameters:,} 个参数学得最好",
+        f"{parameters:,} parameters learn most from the {tokens:,} tokens ({epochs:.1f} times the text) of this budget",
+        f"这份预算能看 {tokens:,} 个词元（全文 {epochs:.1f} 遍），{parameters:,} 个参数学得最好",
     )
     c.say("model.depth", "follows the width", "随宽度而定")
     c.say("model.heads", f"heads of {config.head_dim}", f"每个头 {config.head_dim} 维")

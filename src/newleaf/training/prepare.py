@@ -7,7 +7,7 @@ import hashlib
 import lzma
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,13 @@ from newleaf.errors import ShardError
 from newleaf.runs import Run, read_json
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus, default_inputs
-from newleaf.text.split import Split, at_rest, joined, survey
+from newleaf.text.rest import at_rest
+from newleaf.text.split import Split, joined, survey
 from newleaf.tokens.shards import Shards, write_shards
 from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
-from newleaf.training.clock import Budget
 from newleaf.training.settings import DataSettings
 
-SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
-HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
-COMPRESSED_BYTES = 256_000
-SAMPLE_BYTES = 20_000_000  # of the training text, for the tokenizer
+COMPRESSED_BYTES = 256_000  # of the training text
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,8 @@ def encode_text(
     tell("reading the text", "读取文本")
     fsio.remove_tree(run.data)
     fsio.make_folders(run.data)
-    split = survey(corpus, val, settings.held_out_bytes or HELD_OUT_BYTES)
+    assert settings.held_out_bytes is not None
+    split = survey(corpus, val, settings.held_out_bytes)
     tell(
         f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer",
         f"训练文本 {split.train_bytes:,} 字节，留出 {split.val_bytes:,} 字节；训练分词器",
@@ -185,23 +183,6 @@ def compressed_bits(text: bytes) -> float:
     """Bits a byte of up to 256 KB of `text` as xz writes it."""
     piece = text[:COMPRESSED_BYTES]
     return 8 * len(lzma.compress(piece, preset=6)) / max(1, len(piece))
-
-
-def plan_data(settings: DataSettings, budget: Budget) -> DataSettings:
-    """What of the text is held out at most, and what the tokenizer learns from: settled before anything is read."""
-    held_out = settings.held_out_bytes or held_out_bytes(budget)
-    return replace(settings, held_out_bytes=held_out, tokenizer_bytes=settings.tokenizer_bytes or tokenizer_bytes(budget))
-
-
-def held_out_bytes(budget: Budget) -> int:
-    """At most this much is held out."""
-    short = budget.minutes is not None and budget.minutes <= SHORT_BUDGET_MINUTES
-    return HELD_OUT_BYTES if short else HELD_OUT_BYTES_LONG
-
-
-def tokenizer_bytes(budget: Budget) -> int:
-    """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
-    return SAMPLE_BYTES if budget.minutes is None else int(min(SAMPLE_BYTES, 4_000_000 * budget.minutes))
 
 
 def sample(documents: Iterable[Document], total_bytes: int, most_bytes: int) -> Iterator[str]:

@@ -25,11 +25,24 @@ def excess_loss(parameters: float, tokens: float, unique_tokens: float) -> float
     >>> excess_loss(1e6, 1e7, 1e9) > excess_loss(1e6, 2e7, 1e9)
     True
     """
-    worth = unique_tokens * diminishing(tokens / unique_tokens, REPEAT_WORTH)
-    ratio = TOKEN_COST * TOKEN_POWER / (PARAMETER_COST * PARAMETER_POWER)
-    affordable = 1e6 * (ratio * (worth / 1e6) ** -TOKEN_POWER) ** (-1 / PARAMETER_POWER)  # whose excess falls as fast as that of tokens
+    worth, affordable = worth_of(tokens, unique_tokens), affordable_parameters(tokens, unique_tokens)
     useful = affordable * diminishing(parameters / affordable, EXCESS_WORTH)
     return float(PARAMETER_COST * (useful / 1e6) ** -PARAMETER_POWER + TOKEN_COST * (worth / 1e6) ** -TOKEN_POWER)
+
+
+def affordable_parameters(tokens: float, unique_tokens: float) -> float:
+    """The size at which as much is gained by some more parameters as by as many more tokens: what a budget of any time would choose.
+
+    >>> affordable_parameters(1e6, 1e9) < affordable_parameters(1e7, 1e9)
+    True
+    """
+    ratio = TOKEN_COST * TOKEN_POWER / (PARAMETER_COST * PARAMETER_POWER)
+    return float(1e6 * (ratio * (worth_of(tokens, unique_tokens) / 1e6) ** -TOKEN_POWER) ** (-1 / PARAMETER_POWER))
+
+
+def worth_of(tokens: float, unique_tokens: float) -> float:
+    """Fresh tokens that would teach as much as `tokens` of a text that has `unique_tokens`."""
+    return unique_tokens * diminishing(tokens / unique_tokens, REPEAT_WORTH)
 
 
 def expected_bits(excess: float, compressed_bits: float) -> float:
