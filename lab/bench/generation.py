@@ -3,7 +3,8 @@
 One JSON line a case: 10 million parameters (Qwen3 shape) and 124 million (GPT-2), float32 and bf16, greedy. Both tools take turns
 in one process and write the same number of tokens after the same prompt; figures are medians, [lowest, highest] beside
 them. `bandwidth_share` is bytes of weights read a second over the bytes a second at which the same amount of memory is
-summed up or multiplied with a vector, whichever is faster.
+summed up or multiplied with a vector, whichever is faster. `products_tokens_per_second` is the rate at which the matrices of one
+token alone are multiplied with a vector, by the fastest way that torch has: what is left if all else took no time.
 
     python lab/bench/generation.py [--rounds 7] [--tokens 64] [--case gpt2-124M] [--precision bf16]
 """
@@ -85,6 +86,19 @@ def reading_rates(num_bytes: int) -> Iterator[float]:
         yield memory.numel() * 4 / (time.perf_counter() - began)
 
 
+@torch.inference_mode()
+def products_rate(engine: Engine) -> float:
+    """Tokens a second if a token were nothing but its products, one after the other."""
+    assert engine._row is not None
+    products = [each for layer in engine._row.layers for each in (layer.qkv, layer.mixed, layer.up, layer.down)] + [engine._row.head]
+    width, hidden = engine.model.config.width, engine.model.config.mlp_width
+    inputs = {id(layer.down): torch.ones(hidden) for layer in engine._row.layers}
+    began = time.perf_counter()
+    for product in products:
+        product(inputs.get(id(product), torch.ones(width)))
+    return 1 / (time.perf_counter() - began)
+
+
 def measure(case: str, precision: Precision, rounds: int, num_tokens: int) -> dict[str, object]:
     """One line of results."""
     config, dtype, sampling = CASES[case], PRODUCT_DTYPE[precision], Sampling(greedy=True, max_tokens=num_tokens)
@@ -98,12 +112,13 @@ def measure(case: str, precision: Precision, rounds: int, num_tokens: int) -> di
         judge = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     engine = Engine(model, Letters(config.vocab_size), precision)  # type: ignore[arg-type]
     num_bytes = bytes_read(config, model, dtype)
-    equal, our_rates, their_rates, bandwidths = True, list[float](), list[float](), list[float]()
+    equal, our_rates, their_rates, bandwidths, products = True, list[float](), list[float](), list[float](), list[float]()
     for number in range(rounds + 1):
         (our_ids, our_rate), (their_ids, their_rate) = timed(lambda: ours(engine, sampling)), timed(lambda: theirs(judge, num_tokens))
         bandwidth = max(reading_rates(num_bytes))
         if number:  # the first round warms up
             our_rates.append(our_rate), their_rates.append(their_rate), bandwidths.append(bandwidth)
+            products.append(statistics.median(products_rate(engine) for _ in range(9)))
         equal &= our_ids == their_ids
     rate, their_rate, bandwidth = map(statistics.median, (our_rates, their_rates, bandwidths))
     return {
@@ -118,6 +133,8 @@ def measure(case: str, precision: Precision, rounds: int, num_tokens: int) -> di
         "bandwidth_share": round(rate * num_bytes / bandwidth, 2),
         "bandwidth_gb_per_second": round(bandwidth / 1e9, 1),
         "bandwidth_tokens_per_second": round(bandwidth / num_bytes, 1),
+        "products_tokens_per_second": round(statistics.median(products), 1),
+        "products_ratio": round(statistics.median(a / b for a, b in zip(products, their_rates, strict=True)), 2),
         "same_text": equal if precision == "float32" else None,  # transformers rounds more in bf16: its residual stream, too
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "tokens": num_tokens,
