@@ -24,6 +24,7 @@ import newleaf
 from newleaf import errors
 from newleaf.cli.chinese import EXPECTED, HINTS, MESSAGES, REASONS, in_chinese, reason, translate
 from newleaf.cli.chinese.phrases import HOLE, Table
+from newleaf.cli.console import Console
 from newleaf.cli.main import run
 from newleaf.errors import NewleafError
 from newleaf.version import __version__
@@ -417,6 +418,18 @@ def test_damage_and_other_budgets_are_told_in_chinese(
     assert err.strip() == found["error"]["message"]
     assert re.fullmatch(r"\d+ 个文件中有 1 个已损坏，第一个是 run/model.safetensors：写好之后被改动过（sha256 不符）。", err.strip())
     assert [file["reason"] for file in found["files"] if not file["ok"]] == ["has changed since it was written (sha256 differs)"]
+    assert run(["verify", "run"]) == 2
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.replace(os.sep, "/") == "损坏  run/model.safetensors：写好之后被改动过（sha256 不符）"
+    assert second.startswith("完好  ")
+
+
+def test_training_says_nothing_in_english(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("NEWLEAF_LANG", "zh")
+    assert run(["train", "good.txt", "--out", "runs/new", "--steps", "2", "--model.width", "64", "--model.depth", "1"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "的样本：" not in line]
+    assert len(said) > 25
+    assert {word for line in said for word in left_in_english(line)} == {"adamw", "muon", "xz"}
 
 
 def test_a_plan_gives_its_reasons_in_the_language_asked_for(
@@ -433,6 +446,18 @@ def test_a_plan_gives_its_reasons_in_the_language_asked_for(
     assert run(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[lines.index("") + 1 :] == [f"{name}：{sentence}" for name, sentence in given.items()]
+
+
+def test_a_live_line_in_chinese_is_wiped_to_its_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("NEWLEAF_LANG", "zh")
+    console = Console()
+    console.live = True
+    console.step({"step": 1, "loss": 6.2, "tokens_per_second": 9.0}, {"progress": 0.1, "mfu": 0.1, "seconds_left": 4.0})
+    line = capsys.readouterr().err.removeprefix("\r")
+    console.event("the moon", "月")
+    wide = len(HAN.findall(line))  # each takes two columns
+    assert wide > 10
+    assert capsys.readouterr().err == f"\r{' ' * (len(line) + wide)}\r月\n"
 
 
 def test_chat_begins_in_the_language_asked_for(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ import sys
 import time
 from typing import Any
 
+from newleaf.cli.table import columns, groups_table
+from newleaf.conversion.wording import BASELINES
 from newleaf.jobs.view import View
 from newleaf.runs import in_shell
 from newleaf.runtime import language
@@ -25,7 +27,7 @@ class Console(View):
     def event(self, en: str, zh: str) -> None:
         self._print(zh if self.chinese else en)
 
-    def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: str) -> None:
+    def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         self._path = path
         config, train, skipped = plan.config, plan.recipe.train, manifest.get("num_skipped", 0)
         if skipped:
@@ -40,8 +42,8 @@ class Console(View):
             f"上下文 {config.context}，每步 {plan.batch_tokens:,} 个词元，{train.precision}，{train.threads} 线程",
         )
         for name, sentence in plan.explained(self.chinese).items():
-            self._print(f"  {name}: {sentence}")
-        for line in groups.splitlines():
+            self._print(f"  {name}{'：' if self.chinese else ': '}{sentence}")
+        for line in groups_table(groups, self.chinese):
             self._print(f"  {line}")
 
     def step(self, row: dict[str, Any], figures: dict[str, Any]) -> None:
@@ -60,12 +62,12 @@ class Console(View):
         if not self.live:
             self._print(line)
             return
-        sys.stderr.write("\r" + line.ljust(self._width))
+        sys.stderr.write("\r" + line + " " * (self._width - columns(line)))
         sys.stderr.flush()
-        self._width = len(line)
+        self._width = columns(line)
 
     def evaluation(self, step: int, val_bpb: float, best: bool) -> None:
-        self._val = f" · {val_bpb:.3f} {'比特/字节' if self.chinese else 'bits/byte'}"
+        self._val = f" · 每字节 {val_bpb:.3f} 比特" if self.chinese else f" · {val_bpb:.3f} bits/byte"
         if not self.live:
             self.event(
                 f"step {step:,} · held-out {val_bpb:.4f} bits/byte{' (best so far)' if best else ''}",
@@ -81,11 +83,13 @@ class Console(View):
         self.close()
         if not self._path:
             return
-        beside = ", ".join(f"{name} {value:.3f}" for name, value in summary["baselines"].items() if name != "uniform")
+        known = [(name, words, f"{summary['baselines'][name]:.3f}") for name, words in BASELINES.items() if name in summary["baselines"]]
+        beside_en = ", ".join(f"{name} {value}" for name, _, value in known if name != "uniform")
+        beside_zh = "，".join(f"{words.zh} {value}" for name, words, value in known if name != "uniform")
         seconds, share, bpb = f"{summary['seconds']:.0f}", f"{summary['mfu'] or 0:.0%}", f"{summary['val_bpb']:.4f}"
         self.event(
-            f"held out: {bpb} bits per byte ({beside}) after {seconds} s, at {share} of the matrix rate",
-            f"留出文本：每字节 {bpb} 比特（{beside}），用时 {seconds} 秒，达到矩阵速率的 {share}",
+            f"held out: {bpb} bits per byte ({beside_en}) after {seconds} s, at {share} of the matrix rate",
+            f"留出文本：每字节 {bpb} 比特（{beside_zh}），用时 {seconds} 秒，达到矩阵速率的 {share}",
         )
         path, typed, short = self._path, in_shell(self._path), f"{summary['val_bpb']:.3f}"
         early = summary["stopped_by"] == "text"
@@ -93,7 +97,7 @@ class Console(View):
             f"saved {path} ({short} bits/byte) — report: {path}/report.html — try: newleaf generate {typed}"
             + (" — ended early: more text would help, more minutes would not" if early else ""),
             f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {typed}"
-            + ("— 提前结束：再多的时间也无益，需要更多文本" if early else ""),
+            + (" — 提前结束：再多的时间也无益，需要更多文本" if early else ""),
         )
 
     def close(self) -> None:

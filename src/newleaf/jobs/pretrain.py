@@ -104,7 +104,7 @@ class Pretraining:
             optimizer.load(setup.found.optimizer, setup.state.step)
         metrics = Metrics(setup.run.metrics, setup.state.step)
         pace = Pace(setup.plan.budget.seconds) if setup.plan.budget.seconds is not None else None
-        self.view.plan(str(setup.run.path), setup.plan, setup.data.manifest, optimizer.table())
+        self.view.plan(str(setup.run.path), setup.plan, setup.data.manifest, optimizer.describe())
         loop = Loop(
             plan=setup.plan,
             task=self,

@@ -131,7 +131,7 @@ def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float
             f"这台机器与之前的不同（之前 {state.fingerprint}，现在 {here}）：训练继续，但结果不再逐位相同",
         )
         state.fingerprint, state.exact = here, False
-    view.event(f"resuming {run.path} at step {state.step:,}", f"从第 {state.step:,} 步继续 {run.path}")
+    view.event(f"resuming {run.path} at step {state.step:,}", f"{run.path} 从第 {state.step:,} 步继续")
     return Setup(run, plan, inputs, data, machine, state, Stopwatch(state.seconds, zero), found)
 
 
@@ -192,7 +192,7 @@ def extend(request: Request, view: View, zero: float) -> Setup:
     added = [name for source in setup.data.manifest.get("added", []) for name in source["data"]]
     inputs |= {"added": added} if added else {}
     write_plan(run, longer, inputs)
-    view.event(f"going on from the trunk at step {state.step:,}", f"从主干的第 {state.step:,} 步继续")
+    view.event(f"going on from the trunk at step {state.step:,}", f"回到主干，从第 {state.step:,} 步继续")
     return Setup(run, longer, inputs, setup.data, setup.machine, state, setup.stopwatch, trunk)
 
 

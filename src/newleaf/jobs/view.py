@@ -11,8 +11,8 @@ class View:
     def event(self, en: str, zh: str) -> None:
         """Something that happened, in one sentence of either language."""
 
-    def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: str) -> None:
-        """What will be trained, where, on what; `groups` is a table of what moves which parameters."""
+    def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: list[dict[str, Any]]) -> None:
+        """What will be trained, where, on what; `groups` are the rows of what moves which parameters."""
 
     def step(self, row: dict[str, Any], figures: dict[str, Any]) -> None:
         """A step is done: its line of metrics.jsonl, and progress, seconds_left, mfu."""

@@ -5,7 +5,7 @@ belongs to one token instead, and most are unseen in a batch, so they get AdamW,
 Only the matrices decay: the rest either is a table of tokens, rare ones among them, or sets a scale.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,18 +67,3 @@ def param_groups(named: Iterable[tuple[str, Tensor]], settings: OptimSettings) -
         for name, kind, lr, decay in rows
         if name in members
     ]
-
-
-def table(groups: Sequence[Group]) -> str:
-    """The groups as lines of text, for the log.
-
-    >>> import torch
-    >>> print(table([Group("head", "adamw", 0.001, 0.0, {"lm_head.weight": torch.zeros(1000, 64)})]))
-    group             optimizer  tensors    parameters        lr     decay
-    head              adamw            1        64,000     0.001         0
-    """
-    lines = [f"{'group':<16}  {'optimizer':<9}  {'tensors':>7}  {'parameters':>12}  {'lr':>8}  {'decay':>8}"]
-    for row in (group.row() for group in groups):
-        shown = f"{row['name']:<16}  {row['optimizer']:<9}  {row['tensors']:>7}  {row['parameters']:>12,}"
-        lines.append(f"{shown}  {row['lr']:>8.4g}  {row['weight_decay']:>8.4g}")
-    return "\n".join(lines)

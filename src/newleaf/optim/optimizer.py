@@ -14,7 +14,7 @@ from torch import Tensor
 from newleaf.errors import CheckpointError
 from newleaf.optim.adamw import adamw_
 from newleaf.optim.clip import clip_
-from newleaf.optim.groups import Group, param_groups, table
+from newleaf.optim.groups import Group, param_groups
 from newleaf.optim.muon import muon_, stacks
 from newleaf.optim.settings import Kind, OptimSettings
 from newleaf.workers import Workers
@@ -103,10 +103,6 @@ class Optimizer:
     def describe(self) -> list[dict[str, Any]]:
         """A row a group: name, optimizer, tensors, parameters, lr, weight_decay."""
         return [group.row() for group in self.groups]
-
-    def table(self) -> str:
-        """The same as text."""
-        return table(self.groups)
 
 
 def gradient(name: str, param: Tensor) -> Tensor:

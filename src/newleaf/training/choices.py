@@ -107,7 +107,7 @@ def choose_context(c: Choices) -> int:
     c.say(
         "model.context",
         "short windows learn faster, long ones further: as long as the budget allows",
-        "窗口短学得快，长学得深：取预算允许的长度",
+        "窗口短学得快，窗口长看得远：在预算允许的范围内取长",
     )
     return context
 
@@ -170,7 +170,7 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     )
     c.say("model.depth", "follows the width", "随宽度而定")
     c.say("model.heads", f"heads of {config.head_dim}", f"每个头 {config.head_dim} 维")
-    c.say("train.batch_tokens", "small batches take more steps in the same time", "批量小，同样时间里走的步数多")
+    c.say("train.batch_tokens", "small batches take more steps in the same time", "批次小，同样时间里走的步数多")
     return config, batch_tokens, last_step
 
 
@@ -204,7 +204,7 @@ def choose_micro_batch(c: Choices, config: ModelConfig, batch_tokens: int) -> in
     rows = batch_tokens // config.context
     while rows > 1 and peak_bytes(config, rows * config.context, c.machine) > MOST_MEMORY_AT_ONCE * c.machine.memory_bytes:
         rows = -(-rows // 2)
-    c.say("train.micro_batch", "as much of a batch as half of the memory holds", "一半内存放得下的那部分批量")
+    c.say("train.micro_batch", "as much of a batch as half of the memory holds", "取批次中一半内存放得下的部分")
     return rows
 
 
@@ -220,8 +220,10 @@ def choose_dropout(c: Choices, tokens: int) -> float:
 
 def choose_optim(c: Choices, last_step: int) -> dict[str, Any]:
     """Rates for Muon and AdamW, warm-up and decay."""
-    c.say("optim.kind", "Muon learns most from few steps; tables and norms take AdamW", "步数少时 Muon 学得最多；词表与归一化用 AdamW")
-    c.say("optim.lr", "the best of a search on small texts, for every size", "在小文本上搜索所得，各种大小通用")
+    c.say(
+        "optim.kind", "Muon learns most from few steps; tables and norms take AdamW", "步数少时 Muon 学得最多；嵌入、输出层和归一化用 AdamW"
+    )
+    c.say("optim.lr", "the best of a search on small texts, for every size", "在小文本上搜索到的最好值，各种大小都用它")
     c.say("optim.weight_decay", "a tenth, as is usual", "通常取十分之一")
     c.say("optim.warmup_steps", "the first twentieth, at most 100 steps", "开头的二十分之一，最多 100 步")
     c.say(
@@ -246,7 +248,7 @@ def choose_rhythm(c: Choices, config: ModelConfig, batch_tokens: int, last_step:
     evaluations = max(1, min(20, last_step // 10))
     samples = 5 if (c.budget.minutes or 10) >= 3 else 2
     c.say("train.evaluate_every", "about twenty evaluations in the run", "全程评估约二十次")
-    c.say("train.evaluation_tokens", "enough to choose by, at a twentieth of the cost of training", "足以比较，只花训练开销的二十分之一")
+    c.say("train.evaluation_tokens", "enough to choose by, at a twentieth of the cost of training", "够比出好坏，开销只有训练的二十分之一")
     c.say("train.checkpoint_every", "about one a minute, ten a run at least", "约每分钟一次，全程至少十次")
     c.say("train.sample_every", f"{samples} times in the run", f"全程 {samples} 次")
     return {
@@ -273,8 +275,8 @@ def explain_the_rest(c: Choices) -> None:
             "这颗处理器的 bf16 乘法不够快，抵不上舍入的开销",
         )
     c.say("train.threads", "every core that this process may use", "用上可用的每个核心")
-    c.say("data.held_out_bytes", "enough to measure by, and no more than the budget can score", "够测量即可，不超过预算能评的量")
-    c.say("data.tokenizer_bytes", "what the tokenizer can learn from in a small part of the budget", "分词器在小部分预算内学得完的量")
+    c.say("data.held_out_bytes", "enough to measure by, and no more than the budget can score", "足够测量，预算之内也来得及评估")
+    c.say("data.tokenizer_bytes", "what the tokenizer can learn from in a small part of the budget", "分词器用一小部分预算就能学完的量")
 
 
 # what it will cost ------------------------------------------------------------------------------------------------------

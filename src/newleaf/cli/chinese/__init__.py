@@ -15,6 +15,7 @@ MESSAGES = Table(text.MESSAGES | model.MESSAGES | runs.MESSAGES | command.MESSAG
 EXPECTED = Table(text.EXPECTED | model.EXPECTED | runs.EXPECTED | command.EXPECTED)
 HINTS = Table(text.HINTS | model.HINTS | runs.HINTS | command.HINTS)
 REASONS = Table(text.REASONS | runs.REASONS | system.REASONS)
+PROBLEMS = Table(runs.PROBLEMS)
 SHORT = 6  # characters of a row's own: "{name} is {value}" fits too much to be asked about a part of a sentence
 
 
@@ -88,6 +89,15 @@ def sentence(english: str) -> str:
         return reason(english)
     place = f"{known[1]}：" if known[1] else ""
     return composed(place + message, expected_in_chinese(known[3] or ""), hint_in_chinese(known[4] or "")).removesuffix("。")
+
+
+def problem(english: str) -> str:
+    """What is wrong with a file, after its name.
+
+    >>> problem("is damaged in line 3"), problem("config.json is damaged: Expecting value: line 1 column 1 (char 0).")
+    ('第 3 行已损坏', 'config.json 已损坏：第 1 行第 1 列（第 0 个字符）缺少值')
+    """
+    return PROBLEMS.find(english, KINDS) or sentence(english)
 
 
 def left_out(english: str) -> str:
