@@ -3,12 +3,16 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from texts import text
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the machine with each other; before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["NEWLEAF_LANG"] = "en"  # sentences are compared in English, whatever the locale of whoever runs the tests
+
+hypothesis.settings.register_profile("shared", deadline=None)  # how long an example takes says more of the machine than of newleaf
+hypothesis.settings.load_profile("shared")
 
 TINY = "--steps 8 --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
 

@@ -480,7 +480,7 @@ TEXT = st.text() | ENGLISH | st.lists(st.text(max_size=9) | ENGLISH, max_size=4)
 
 
 @given(TEXT, st.none() | TEXT, st.none() | TEXT, st.none() | TEXT)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_translate_takes_any_text(message: str, where: str | None, expected: str | None, hint: str | None) -> None:
     error = NewleafError(message, where=where, expected=expected, hint=hint)
     said, parts = translate(error)

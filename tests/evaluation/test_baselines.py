@@ -35,7 +35,7 @@ def fivegram_slowly(training: bytes, held_out: bytes) -> float:
     return -sum(math.log2(probability(text[at - 4 : at], text[at])) for at in range(4, len(text))) / len(held_out)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(few_values, few_values.filter(len))
 def test_fivegram_equals_its_slow_twin_on_any_bytes(training: bytes, held_out: bytes) -> None:
     assert fivegram(training, held_out) == pytest.approx(fivegram_slowly(training, held_out), rel=1e-12)

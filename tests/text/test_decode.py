@@ -4,7 +4,7 @@ import codecs
 import random
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from text.samples import BINARY, ENGLISH, FRENCH, GERMAN, JAPANESE, KOREAN, MIXED, RUSSIAN, SIMPLIFIED, TRADITIONAL
 
@@ -22,7 +22,6 @@ def test_decode_inverts_encode(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t ")))
 def test_every_text_comes_back_from_utf8(text: str) -> None:
     assume(not text.startswith(("\ufeff", "%PDF-", "PAR1")))
@@ -30,13 +29,11 @@ def test_every_text_comes_back_from_utf8(text: str) -> None:
     assert decode(codecs.BOM_UTF8 + text.encode()) == text
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r")), st.sampled_from(["utf-16", "utf-32"]))
 def test_every_text_comes_back_from_marked_utf16(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
 
 
-@settings(deadline=None)
 @given(st.data(), st.sampled_from([(SIMPLIFIED, "gb18030"), (TRADITIONAL, "gb18030"), (TRADITIONAL, "big5")]))
 def test_a_dozen_characters_of_chinese_are_enough(data: st.DataObject, sample: tuple[str, str]) -> None:
     text, encoding = sample
@@ -45,7 +42,6 @@ def test_a_dozen_characters_of_chinese_are_enough(data: st.DataObject, sample: t
     assert decode(piece.encode(encoding)) == piece
 
 
-@settings(deadline=None)
 @given(st.data(), st.sampled_from([SIMPLIFIED, TRADITIONAL]), st.sampled_from(["utf-16-le", "utf-16-be"]))
 def test_forty_characters_of_chinese_are_enough_in_utf16_without_a_mark(data: st.DataObject, text: str, encoding: str) -> None:
     start = data.draw(st.integers(0, len(text) - 40))
@@ -78,7 +74,6 @@ def test_a_file_cut_within_a_character_loses_only_that_character(encoding: str, 
     assert decoded.repair == "cut off within its last character"
 
 
-@settings(deadline=None)
 @given(st.integers(100, len(SIMPLIFIED.encode())))
 def test_utf8_cut_anywhere_is_read_up_to_there(cut: int) -> None:
     data = SIMPLIFIED.encode()[:cut]
@@ -113,7 +108,6 @@ def test_random_bytes_are_not_text(seed: int, size: int) -> None:
         decode(random.Random(seed).randbytes(size))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_give_text_or_a_reason(data: bytes) -> None:
     try:

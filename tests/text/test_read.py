@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from text.samples import ENGLISH, SIMPLIFIED, TRADITIONAL, awkward, lines, write
 
@@ -349,7 +349,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(JSON, min_size=1, max_size=5), st.sampled_from([None, "text", "content", "1"]))
 def test_any_json_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, values: list[Any], column: str | None) -> None:
     folder = tmp_path_factory.getbasetemp() / "json"
@@ -366,7 +365,6 @@ def test_any_json_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, val
     assert all(document.text.encode() and "\r\n" not in document.text for document in documents)
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=300) | st.text('",;\t\n\r\\{}[]:abc字1', max_size=300).map(str.encode),
     st.sampled_from(["csv", "tsv", "jsonl", "json", "txt"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from text.samples import ENGLISH, SIMPLIFIED, awkward, lines, write
 
@@ -62,7 +62,6 @@ def corpora(draw: st.DrawFn) -> list[str]:
     return [text for text in texts + draw(st.lists(st.sampled_from(texts), max_size=3)) if text.strip()] or ["a leaf"]
 
 
-@settings(deadline=None)
 @given(corpora(), st.sampled_from([100, 2000, CAP]), st.randoms())
 @example(["a" * 2000], CAP, random.Random(0))
 @example(["\n" * 2500 + "x"], CAP, random.Random(0))

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import tiktoken
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Regex, normalizers
 from tokens.examples import TEXTS, TRICKY, all_pairs, trained
@@ -48,7 +48,6 @@ def test_both_engines_split_alike_around_every_code_point(characters: str) -> No
             assert tokenizer.encode(text) == tokenizer.encode_slowly(text)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 9))
 @example("汉。字，a .b\n.\n\nc", 1)
 def test_ids_of_the_pieces_are_the_ids_of_the_text(text: str, size: int) -> None:
@@ -59,7 +58,6 @@ def test_ids_of_the_pieces_are_the_ids_of_the_text(text: str, size: int) -> None
         assert [id for part in parts for id in tokenizer.encode_slowly(part)] == tokenizer.encode_slowly(text)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(2, 4))
 @example("!\n  \n   x   \n   ", 2)
 def test_ids_are_the_same_with_blanks_set_apart(text: str, length: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokens.examples import CHINESE, TEXTS, TRICKY, all_pairs, seeds, source, trained
 
@@ -61,7 +61,6 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> Non
     assert manifests[0] == manifests[1] == manifests[2]
 
 
-@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=5), st.integers(-60, 60), st.integers(-60, 60))
 def test_a_slice_equals_the_slice_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, documents: list[str], start: int, stop: int

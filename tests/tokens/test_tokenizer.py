@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokens.examples import CHINESE, FRAGMENTS, TEXTS, TOKENIZERS, TRICKY, all_pairs, seeds, source, trained
 
@@ -33,7 +33,6 @@ def test_encode_equals_encode_slowly(text: str) -> None:
     assert trained().encode(text) == trained().encode_slowly(text)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_any_text_is_encoded_alike_and_decoded_exactly(text: str) -> None:
     for make in TOKENIZERS.values():
@@ -53,7 +52,6 @@ def test_a_million_strings_are_encoded_alike_and_decoded_exactly() -> None:
             assert trained().decode(ids) == text
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 99_999), min_size=4, max_size=4), TEXTS, TEXTS, TEXTS)
 def test_long_texts_are_cut_without_changing_ids(lengths: list[int], one: str, two: str, three: str) -> None:
     text = "".join(part * (length // 3 // (len(part) or 1)) for part, length in zip((one, two, three, one), lengths, strict=True))
