@@ -5,8 +5,6 @@ sinusoidal) or turn queries and keys (rotary). The embedding is not multiplied b
 sinusoidal positions starts from an embedding that is as large as theirs is after the multiplication.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from newleaf.errors import ModelError
 from newleaf.model.attention import Attention
 from newleaf.model.cache import Cache
 from newleaf.model.config import ModelConfig
+from newleaf.model.initial import initialise
 from newleaf.model.layers import PRODUCT_DTYPE, Dropout, FeedForward, Linear, Norm, Precision, linear
 from newleaf.model.positions import rotary_frequencies, rotary_table, sinusoids
 
@@ -125,28 +124,3 @@ class Layer(nn.Module):
         x = x + (dropout(seen) if dropout else seen)
         thought = self.mlp(self.post_attention_layernorm(x), dtype)
         return x + (dropout(thought) if dropout else thought)
-
-
-@torch.no_grad()
-def initialise(model: Decoder, generator: torch.Generator) -> None:
-    """Draw all weights from `generator`; norms become 1 and biases 0.
-
-    GPT-2's shape as in Radford et al. 2019: normal, deviation 0.02, and 0.02 / sqrt(2 depth) for the two projections that write to
-    the residual stream. Others begin as a function that does nothing yet (Zhang et al. 2019, Fixup): those two projections are 0
-    and so is an untied output projection, which makes the first loss ln V exactly. An untied embedding has deviation 0.1: 0.02
-    and 0.5 learn slower with Muon (lab/LOG.md); with sinusoidal positions it has 1, which is Vaswani's W^(-1/2) times the sqrt(W)
-    that they multiply with.
-    """
-    config = model.config
-    gpt2 = config.norm == "layernorm"
-    embedding = 1.0 if config.positions == "sinusoidal" else 0.02 if config.tied or gpt2 else 0.1
-    for name, parameter in model.named_parameters():
-        writes = name.endswith(("o_proj.weight", "down_proj.weight"))
-        if parameter.dim() == 1:
-            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-        elif not gpt2 and (writes or name == "lm_head.weight"):
-            parameter.zero_()
-        elif name == "model.embed_tokens.weight":
-            parameter.normal_(0.0, embedding, generator=generator)
-        else:
-            parameter.normal_(0.0, 0.02 / math.sqrt(2 * config.depth) if writes else 0.02, generator=generator)
