@@ -13,6 +13,7 @@ one line on stderr and leaves with `exit_code`; `--json` prints its four parts. 
     │   └── LockedError     another process is writing it
     ├── CheckpointError     no checkpoint left that can be trusted
     ├── DiskFullError       exit 1: the old files stay
+    ├── OutOfMemoryError    exit 1: not even the smallest piece of work fits
     ├── DivergedError       exit 1: NaN or infinity, and two tries were not enough
     └── Interrupted         exit 130 or 143, after everything was saved
 """
@@ -90,6 +91,12 @@ class CheckpointError(NewleafError):
 
 class DiskFullError(NewleafError):
     """The disk had no room; what was there before is untouched."""
+
+    exit_code = 1
+
+
+class OutOfMemoryError(NewleafError):
+    """Memory did not suffice for the smallest piece of work: one row, one window."""
 
     exit_code = 1
 

@@ -30,6 +30,7 @@ CASES = {
     "small_held_out": [replace(with_summary(val_bytes=3000), manifest={"val_bytes": 3000})],
     "text_left_out": [with_manifest(num_skipped=3, skipped_counts={"not text": 1, "hidden": 2})],
     "inexact": [with_summary(exact=False)],
+    "short_of_memory": [replace(with_summary(micro_batch=2), plan={**HEALTHY.plan, "train.micro_batch": 8})],
 }
 
 

@@ -9,7 +9,7 @@ import newleaf
 
 SOURCE = Path(newleaf.__file__).parent
 LAYERS = (
-    {"version", "errors", "settings", "runtime", "workers", "fsio"},
+    {"version", "errors", "settings", "runtime", "memory", "workers", "fsio"},
     {"text", "model", "loss", "optim"},
     {"tokens"},
     {"batches", "checkpoint", "conversion", "runs"},

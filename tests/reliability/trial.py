@@ -3,11 +3,13 @@
     python trial.py '{"words": ["train", …], "fault": {…}}'     one real process
     python trial.py --serve                                     imports torch once, then a fork for each line on stdin
 
-A fault is one of these, and none is fine:
+A fault is one of these, or a moment and another, and none is fine:
 
     {"disk": k, "within": "checkpoints", "do": ACTION}   at the k-th disk operation on a path that holds that word
     {"moment": NAME, "at": k, "do": ACTION}              when one of MOMENTS begins for the k-th time
     {"inject": NAME, "step": k, "times": n}              a number goes wrong inside a step (injections.py)
+    {"short": ERROR, "rows": n, "step": k}               memory runs out (shortages.py)
+    {"limit": BYTES}                                     memory really does: the system gives no more than this beside torch
 
 ACTION is {"signals": ["SIGINT", …]} or {"error": "ENOSPC"}. `log` names a file that gets a line for each disk operation.
 """
@@ -18,6 +20,7 @@ import faulthandler
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -138,6 +141,14 @@ def interrupt(moment: str, at: int, do: dict[str, Any]) -> None:
     setattr(owner, name, hit)
 
 
+def limit(num_bytes: int) -> None:
+    """From here on the system gives this process no more than `num_bytes`, whatever the import of torch has taken already."""
+    importlib.import_module("torch")
+    status = Path("/proc/self/status").read_text().splitlines()
+    taken = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (taken + num_bytes, taken + num_bytes))
+
+
 def run(trial: dict[str, Any]) -> int:
     """The command line with these words, under this fault; its exit code."""
     fault: Fault = trial.get("fault") or {}
@@ -146,6 +157,12 @@ def run(trial: dict[str, Any]) -> int:
         fsio.disk = FaultyDisk(fault, Path(trial["log"]) if trial.get("log") else None)
     if "moment" in fault:
         interrupt(fault["moment"], fault["at"], fault["do"])
+    if "limit" in fault:
+        limit(fault["limit"])
+    if "short" in fault:
+        import shortages
+
+        shortages.install(fault)
     if "inject" in fault:
         from reliability import injections
 

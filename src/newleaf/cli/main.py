@@ -17,7 +17,8 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from newleaf.cli import STDIN
 from newleaf.conversion.facts import read_object
-from newleaf.errors import NewleafError, UsageError
+from newleaf.errors import NewleafError, OutOfMemoryError, UsageError
+from newleaf.memory import out_of_memory
 from newleaf.runs import Run
 from newleaf.runtime import language, sleep_while_waiting
 from newleaf.text.files import default_name
@@ -74,6 +75,8 @@ def run(arguments: list[str]) -> int:
         failure.exit_code = 1
         return report(failure, as_json)
     except Exception as error:  # nobody foresaw it
+        if out_of_memory(error):
+            return report(OutOfMemoryError("memory ran out", hint="free some and try again; a run goes on with --resume"), as_json)
         traceback.print_exc()
         bug = NewleafError(
             f"this is a bug of newleaf: {type(error).__name__}: {error}",

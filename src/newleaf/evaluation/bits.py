@@ -8,13 +8,15 @@ from at least half a context, but for the first. Computed in float32, summed in 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
 
 from newleaf.batches.pretrain import Stream
+from newleaf.errors import OutOfMemoryError
 from newleaf.loss.language import token_losses
+from newleaf.memory import Shortage, attempt, release
 from newleaf.model.decoder import Decoder
 from newleaf.workers import Workers
 
@@ -73,14 +75,61 @@ def windows(num_tokens: int, context: int) -> Iterator[Window]:
         scored, start = start + length, start + hop
 
 
-def score(model: Decoder, ids: Stream, context: int, workers: Workers | None = None, between: Callable[[], None] = lambda: None) -> Score:
-    """All targets of the stream `ids`, in windows as above. `between` is called now and then: it may raise to stop."""
-    workers, total = workers or Workers(1), Score(0.0, 0, 0.0)
-    groups = batched(windows(len(ids), context), max(1, WINDOW_TOKENS // context))
-    while some := list(islice(groups, 2 * workers.count)):
-        total = sum(workers.map(lambda group: score_windows(model, ids, group), some), total)
-        between()
-    return total
+@dataclass
+class Room:
+    """How many windows at once memory holds, between all workers; what `tell` hears, in English and in Chinese, when they become fewer."""
+
+    windows: int | None = None  # as long as it has not run out
+    tell: Callable[[str, str], None] = lambda en, zh: None
+
+    def halve(self, windows: int, context: int) -> None:
+        """After `windows` were too many; OutOfMemoryError if that was one."""
+        if windows == 1:
+            raise OutOfMemoryError(
+                f"memory does not suffice to score one window of {context:,} tokens",
+                hint="free some memory and try again; a run goes on with --resume",
+            )
+        self.windows = windows // 2
+        self.tell(
+            f"memory ran out in an evaluation; from here on {self.windows} windows at once, not {windows}",
+            f"评估时内存不够；此后一次只算 {self.windows} 个窗口（原为 {windows} 个）",
+        )
+
+
+def score(
+    model: Decoder,
+    ids: Stream,
+    context: int,
+    workers: Workers | None = None,
+    between: Callable[[], None] = lambda: None,
+    room: Room | None = None,
+) -> Score:
+    """All targets of the stream `ids`, in windows as above. `between` is called now and then: it may raise to stop.
+
+    Where memory runs out there is `room` for half as many windows at once from then on, down to one in the calling thread; that changes
+    the score by rounding at most. OutOfMemoryError if not even one fits.
+    """
+    workers, room, total = workers or Workers(1), room or Room(), Score(0.0, 0, 0.0)
+    waiting = windows(len(ids), context)
+    while True:
+        at_once = room.windows or workers.count * max(1, WINDOW_TOKENS // context)
+        several = workers if at_once >= workers.count else Workers(1)
+        some = list(islice(waiting, 2 * at_once))
+        if not some:
+            return total
+        try:
+            total = sum(attempt(score_each, model, ids, batched(iter(some), at_once // several.count), several), total)
+        except Shortage:
+            release(model.device.type)
+            room.halve(min(at_once, len(some)), context)
+            waiting = chain(some, waiting)
+        else:
+            between()
+
+
+def score_each(model: Decoder, ids: Stream, groups: Iterator[list[Window]], workers: Workers) -> list[Score]:
+    """Each group by one of the workers."""
+    return workers.map(lambda group: score_windows(model, ids, group), groups)
 
 
 def batched(every: Iterator[Window], rows: int) -> Iterator[list[Window]]:

@@ -85,6 +85,7 @@ class Pretraining:
         self.rate = runtime.matmul_rate(self.setup.state.matmul_seconds)
         self.sample_ids = data.val[: min(len(data.val), plan.evaluation_tokens + 1)]
         self.sample_bytes = data.num_bytes(self.sample_ids[1:])
+        self.room = bits.Room(tell=self.view.event)
         self.prompts = fixed_prompts(self.setup)
         self.baselines = self.setup.run.read_summary().get("baselines") or self._baselines()
 
@@ -153,7 +154,7 @@ class Pretraining:
 
     def evaluate(self, model: Decoder) -> Evaluation:
         began = self.setup.stopwatch()
-        result = bits.score(model, self.sample_ids, self.setup.plan.context, self.setup.workers)
+        result = bits.score(model, self.sample_ids, self.setup.plan.context, self.setup.workers, room=self.room)
         self.score_seconds = (self.setup.stopwatch() - began) / result.tokens
         return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
 
@@ -249,7 +250,7 @@ class Pretraining:
     def _whole(self, model: Decoder) -> Evaluation:
         data = self.setup.data
         ids = data.val[: self.final_tokens]
-        result = bits.score(model, ids, self.setup.plan.context, self.setup.workers, between=self._leave_if_asked)
+        result = bits.score(model, ids, self.setup.plan.context, self.setup.workers, self._leave_if_asked, self.room)
         num_bytes = data.num_bytes(ids[1:])
         return Evaluation(result.loss, result.bits_per_byte(num_bytes), result.tokens, num_bytes)
 
@@ -296,6 +297,7 @@ class Pretraining:
             "parameters": size.parameters(config),
             "vocab_size": config.vocab_size,
             "context": config.context,
+            "micro_batch": state.micro_batch,
             "stopped_by": stopped_by,
             "seed": setup.plan.seed,
             "fingerprint": state.fingerprint,

@@ -62,6 +62,7 @@ class Gradients:
         for replica in self._replicas[1:]:
             pairs = [(p.grad, q.grad) for p, q in zip(self.model.parameters(), replica.parameters(), strict=True) if q.grad is not None]
             torch._foreach_add_([ours for ours, _ in pairs if ours is not None], [theirs for _, theirs in pairs if theirs is not None])
+            replica.zero_grad(set_to_none=True)  # from here on until the next batch its memory is for others
 
 
 def sharing(model: Decoder) -> Decoder:

@@ -1,12 +1,13 @@
 """The training loop: batch, loss, backward, step; and around it the guard, the clock, evaluations and checkpoints.
 
 What is trained on, how it is judged and what a person sees are passed in: the loop imports no evaluation and no generation.
-After each step the state holds everything that the next one depends on, so stopping and going on changes no bit.
+After each step the state holds everything that the next one depends on, so stopping and going on changes no bit. What happens when a
+step goes wrong is told in recovery.py.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,7 +15,8 @@ import torch
 from newleaf.batches.pretrain import PretrainBatches, Stream, step_seed
 from newleaf.checkpoint import store
 from newleaf.checkpoint.state import Best, Decision, State
-from newleaf.errors import DivergedError, Interrupted, ShardError
+from newleaf.errors import Interrupted, ShardError
+from newleaf.memory import Shortage, attempt
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
@@ -25,12 +27,12 @@ from newleaf.training.gradients import Gradients
 from newleaf.training.guard import BadStep
 from newleaf.training.metrics import Metrics
 from newleaf.training.plan import Plan
+from newleaf.training.recovery import go_back, make_room
 from newleaf.training.signals import Stop
 from newleaf.training.task import Task
 from newleaf.workers import Workers
 
 PATIENCE = 3  # evaluations in a row that are worse than the best one say that the text has no more to give
-MAX_TRIES = 2  # how often a run goes back after a bad step without getting any further
 
 
 @dataclass
@@ -51,17 +53,18 @@ class Loop:
     workers: Workers
     pace: Pace | None = None  # where there is a clock
     pauses: dict[str, float] = field(default_factory=lambda: {"evaluation": 0.0, "checkpoint": 0.0, "sample": 0.0})
-    _work: Gradients | None = None
+    work: Gradients | None = None
 
     def run(self) -> None:
-        """Train to the end of the budget. Interrupted after a signal, with everything saved; DivergedError after two tries."""
+        """Train to the end of the budget. Interrupted after a signal, with everything saved; DivergedError after two tries;
+        OutOfMemoryError where one row is too many."""
         while not self.finished:
             try:
                 self._enter_decay()
                 if self._step():
                     self._after_step()
             except BadStep as reason:
-                self._go_back(str(reason))
+                go_back(self, str(reason))
             if self.stop.requested:
                 self._leave()
         if self.state.best is None:  # its file was damaged after the last evaluation
@@ -78,16 +81,21 @@ class Loop:
     # one step -------------------------------------------------------------------------------------------------------
 
     def _step(self) -> bool:
-        """One update of the weights; False if a signal came before it: the state is still that of the step before."""
+        """One update of the weights; False if a signal or too little memory came before it: the state is that of an earlier step."""
         began = self.stopwatch()
         progress = clock.progress(self.state.decisions, self.state.step, self.plan.decay_from)
         scale = multiplier(self.state.step, progress, self.plan.optim)
-        loss = self._gradients()
-        if loss is None:
+        try:
+            found = attempt(self._gradients)
+            if found is None:
+                return False
+            loss, grad_norm = found
+            guard.judge(self.state, loss, grad_norm)
+            attempt(self.optimizer.step, scale)
+        except Shortage:
+            make_room(self)
             return False
-        grad_norm = self.optimizer.clip()
-        guard.judge(self.state, loss, grad_norm)
-        self.optimizer.step(scale)
+        self.model.zero_grad(set_to_none=True)  # room for what comes between two steps
         seconds = self.stopwatch()
         self.state.step += 1
         self.state.tokens += self.plan.batch_tokens
@@ -101,24 +109,26 @@ class Loop:
             "grad_norm": grad_norm,
             "tokens_per_second": round(self.plan.batch_tokens / max(1e-9, seconds - began), 1),
         }
+        if self.state.micro_batch < self.plan.micro_batch:
+            row["micro_batch"] = self.state.micro_batch
         self.metrics.begin(row)
         self.task.on_step(self.state, row, progress)
         return True
 
-    def _gradients(self) -> float | None:
-        """Mean loss of the batch, its gradients left in the model; None if a signal came in the middle."""
+    def _gradients(self) -> tuple[float, float] | None:
+        """Mean loss of the batch and the norm of its gradients, which are left in the model; None if a signal came in the middle."""
         try:
             inputs, targets = self._batches()(self.state.step)  # (B, T)
         except ShardError as damage:  # verified before step 0, so it came later: perhaps other data is sound
             raise BadStep(damage.message) from damage
-        if self._work is None or (self._work.model, self._work.rows) != (self.model, self.state.micro_batch):
-            self._work = Gradients(self.model, self.task.loss, self.device, self.workers, self.state.micro_batch)
-        return self._work(inputs, targets, self._dropout, lambda: self.stop.requested)
+        if self.work is None or (self.work.model, self.work.rows) != (self.model, self.state.micro_batch):
+            self.work = Gradients(self.model, self.task.loss, self.device, self.workers, self.state.micro_batch)
+        loss = self.work(inputs, targets, self._dropout, lambda: self.stop.requested)
+        return None if loss is None else (loss, self.optimizer.clip())
 
     def _batches(self) -> PretrainBatches:
         plan, state = self.plan, self.state
-        rows = plan.batch_tokens // plan.context
-        return PretrainBatches(self.ids, plan.context, rows, plan.seed, state.retry, state.generation, state.generation_step)
+        return PretrainBatches(self.ids, plan.context, plan.batch_rows, plan.seed, state.retry, state.generation, state.generation_step)
 
     def _dropout(self, part: int) -> Dropout | None:
         """For one part of the batch, drawn from a generator of its own, seeded by what the batch is a function of."""
@@ -133,13 +143,13 @@ class Loop:
         step = self.state.step
         due = {name: step % every == 0 for name, every in self.plan.every.items()}
         if due["evaluation"] or self.finished:
-            self._paused("evaluation", self._evaluate)
+            self.paused("evaluation", self._evaluate)
         if due["sample"]:
             self.require_finite()  # nothing can be drawn from NaN
-            self._paused("sample", lambda: self.task.on_sample(self.state, self.model))
+            self.paused("sample", lambda: self.task.on_sample(self.state, self.model))
         self.metrics.end()
         if due["checkpoint"] and not self.finished:
-            self._paused("checkpoint", lambda: self.save(further=True))
+            self.paused("checkpoint", lambda: self.save(further=True))
         self._check_clock()
         if due["evaluation"]:
             self._cool_down_if_stale()
@@ -158,7 +168,7 @@ class Loop:
         self.metrics.add(val_loss=evaluation.val_loss, val_bpb=evaluation.val_bpb)
         self.task.on_evaluation(self.state, evaluation)
 
-    def _paused(self, what: str, action: Callable[[], object]) -> None:
+    def paused(self, what: str, action: Callable[[], object]) -> None:
         """Do something that is not a step, and remember how long it took."""
         began = self.stopwatch()
         action()
@@ -180,9 +190,9 @@ class Loop:
         self.state.tries = 0 if further else self.state.tries
         store.save(self.folder, self.model.state_dict(), self.optimizer.state(), self.state, name)
         if name is None:
-            store.prune(self.folder, self._scheduled)
+            store.prune(self.folder, self.scheduled)
 
-    def _scheduled(self, step: int) -> bool:
+    def scheduled(self, step: int) -> bool:
         """Whether a run that no signal ever stopped has a checkpoint at `step`: only there training goes back, to the same bits."""
         return step % self.plan.every["checkpoint"] == 0 or any(d.restart and d.step == step for d in self.state.decisions)
 
@@ -194,7 +204,7 @@ class Loop:
         if state.trunk_step is not None or clock.progress(state.decisions, state.step, self.plan.decay_from) < self.plan.decay_from:
             return
         state.trunk_step = state.step
-        self._paused("checkpoint", lambda: self.save(store.TRUNK))
+        self.paused("checkpoint", lambda: self.save(store.TRUNK))
         self._check_clock(force=True)
 
     def _check_clock(self, force: bool = False) -> None:
@@ -232,43 +242,6 @@ class Loop:
     def _still_to_pause(self, last: int) -> float:
         """Seconds of evaluations, samples and checkpoints that are still to come before the last step."""
         return sum((last // every - self.state.step // every) * self.pauses[name] for name, every in self.plan.every.items())
-
-    # when things go wrong -------------------------------------------------------------------------------------------
-
-    def _go_back(self, reason: str) -> None:
-        """Return to the last good state, and on with other data; DivergedError when that has not helped twice."""
-        failed = self.state
-        if failed.tries == MAX_TRIES:
-            raise DivergedError(
-                f"at step {failed.step + 1} {reason}, again after going back {MAX_TRIES} times",
-                hint="lower --optim.lr, or look for what is odd in the text; the best model so far is kept",
-            )
-        found, _ = store.latest(self.folder, self._scheduled)
-        if found is None:
-            self.model, self.optimizer = self.task.build()
-            state = State(
-                micro_batch=failed.micro_batch, matmul_seconds=failed.matmul_seconds, fingerprint=failed.fingerprint, exact=failed.exact
-            )
-        else:
-            self.model.load_state_dict(found.weights)
-            self.optimizer.load(found.optimizer, found.state.step)
-            state = found.state
-        self.state = replace(
-            state,
-            retry=failed.retry + 1,
-            tries=failed.tries + 1,
-            decisions=failed.decisions,
-            best=failed.best,  # its model stands at the top
-            seconds=self.stopwatch(),
-            train_seconds=failed.train_seconds,
-        )
-        self.metrics.rewind(self.state.step)
-        if self.pace is not None:
-            self.pace.marks.clear()
-        self.task.on_event(
-            f"step {failed.step + 1}: {reason}; back to step {self.state.step} and on with other data",
-            f"第 {failed.step + 1} 步出错（{reason}）；退回第 {self.state.step} 步，换一批数据继续",
-        )
 
     def _leave(self) -> None:
         """Save and raise Interrupted."""

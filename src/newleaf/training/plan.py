@@ -61,6 +61,15 @@ class Plan:
         return self.recipe.train.batch_tokens
 
     @property
+    def batch_rows(self) -> int:
+        return self.batch_tokens // self.context
+
+    @property
+    def micro_batch(self) -> int:
+        """Rows at once, as long as memory suffices."""
+        return self.recipe.train.micro_batch or 1
+
+    @property
     def evaluation_tokens(self) -> int:
         assert self.recipe.train.evaluation_tokens is not None
         return self.recipe.train.evaluation_tokens

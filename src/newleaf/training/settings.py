@@ -32,7 +32,7 @@ class TrainSettings:
     batch_tokens: int | None = None
     """Tokens a step, a multiple of the context."""
     micro_batch: int | None = None
-    """Rows at once; a batch is gathered over several micro-batches where memory is short."""
+    """Rows at once, fewer where memory runs out; a batch is gathered over several micro-batches."""
     precision: Precision | None = None
     """Type of the matrix products in training: float32 or bf16."""
     threads: int | None = None

@@ -14,6 +14,7 @@ MESSAGES = {
     "the prompt on stdin is not UTF-8": "标准输入传来的开头不是 UTF-8",
     "the system refused: {why}": "系统拒绝了这个操作：{why}",
     "the system refused: {why} ({path})": "系统拒绝了这个操作：{why}（{path}）",
+    "memory ran out": "内存不够",
     "this is a bug of newleaf: {kind}: {message}": "这是新叶自己的错误：{kind}: {message}",
 }
 

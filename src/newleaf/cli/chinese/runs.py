@@ -51,6 +51,10 @@ MESSAGES = {
         "按这些设置，最小的模型也放不进 {size} GB 的内存"
     ),
     "at step {step} {why}, again after going back {count} times": "第 {step} 步出错：{why}；退回 {count} 次以后仍然如此",
+    "at step {step} memory does not suffice for one row of {count} tokens, everything is saved": (
+        "第 {step} 步：内存连一行（{count} 个词元）都放不下，一切都已存好"
+    ),
+    "memory does not suffice to score one window of {count} tokens": "内存连一个窗口（{count} 个词元）的评估都放不下",
     "stopped by a signal at step {step}, everything is saved": "收到信号，停在第 {step} 步，一切都已存好",
     "stopped by a signal at step {step}, the checkpoint before it stands": "收到信号，停在第 {step} 步，之前的检查点仍在",
     "stopped by a signal during the final evaluation, everything is saved": "收到信号，停在最后的评估，一切都已存好",
@@ -95,6 +99,11 @@ HINTS = {
     "pipe the text in again": "请重新把文本从管道传进来",
     "take it from a finished run again": "请从完成的训练里重新取一份",
     "name all of the text, and what you want of these settings": "请指定全部文本，再写上想用的那些设置",
+    "free some memory and resume, or train anew with a smaller --model.context, --model.width or --data.vocab_size": (
+        "请腾出一些内存再恢复训练，或把 --model.context、--model.width 或 --data.vocab_size 设小些，重新训练"
+    ),
+    "free some memory and try again; a run goes on with --resume": "请腾出一些内存再试；训练可以用 --resume 接着练",
+    "free some and try again; a run goes on with --resume": "请腾出一些再试；训练可以用 --resume 接着练",
     "lower --optim.lr, or look for what is odd in the text; the best model so far is kept": (
         "请调低 --optim.lr，或看看文本里有什么异常；目前最好的模型还在"
     ),

@@ -220,7 +220,39 @@ def inexact(facts: RunFacts) -> Advice | None:
     )
 
 
-RULES = (stopped, overfitting, worse_than_baseline, too_little_text, repetition, held_out_in_part, small_held_out, text_left_out, inexact)
+def short_of_memory(facts: RunFacts) -> Advice | None:
+    """Memory ran out in a step, so that fewer rows were computed at once."""
+    planned, rows = number(facts.plan, "train.micro_batch"), facts.figure("micro_batch")
+    if planned is None or rows is None or rows >= planned:
+        return None
+    return Advice(
+        "short_of_memory",
+        Words("Memory ran out on the way", "训练途中内存不够"),
+        Words(
+            f"In the end {count(rows)} rows of a batch were computed at once, where {count(planned)} were planned. The batches stayed the "
+            "same, so the model is as good; it took longer, and the last bits are others.",
+            f"最后一次只算批次中的 {count(rows)} 行，原计划 {count(planned)} 行。批次没有变，所以模型质量不受影响；"
+            "只是用时更长，末位的比特也不同。",
+        ),
+        Words(
+            f"Begin the next run with `--train.micro_batch {rows:.0f}`, or with more memory free.",
+            f"下次训练请用 `--train.micro_batch {rows:.0f}`，或先腾出更多内存。",
+        ),
+    )
+
+
+RULES = (
+    stopped,
+    overfitting,
+    worse_than_baseline,
+    too_little_text,
+    repetition,
+    held_out_in_part,
+    small_held_out,
+    text_left_out,
+    inexact,
+    short_of_memory,
+)
 
 
 def quoted(facts: RunFacts) -> str:
