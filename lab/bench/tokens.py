@@ -18,7 +18,9 @@ from time import perf_counter, process_time
 import tiktoken
 
 from newleaf.tokens.shards import write_shards
-from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
+from newleaf.tokens.tokenizer import Tokenizer
+from newleaf.training.choices import choose_vocabulary
+from newleaf.training.clock import Budget
 
 THREADS, ROUNDS = 2, 7
 MOST_BYTES, SAMPLE_CHARACTERS = 20_000_000, 5_000_000
@@ -69,7 +71,7 @@ def main() -> None:
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     sample = "".join(texts)[:SAMPLE_CHARACTERS]
     start = perf_counter()
-    tokenizer = Tokenizer.train([sample], planned_vocab_size(round(megabytes * 1e6)))
+    tokenizer = Tokenizer.train([sample], choose_vocabulary(Budget(epochs=1), round(megabytes * 1e6)))
     training = perf_counter() - start
 
     ranks = {tokenizer.token_bytes(id): id for id in range(tokenizer.vocab_size) if not tokenizer.is_special(id)}

@@ -16,7 +16,7 @@ from tokens.examples import CHINESE, FRAGMENTS, TEXTS, TOKENIZERS, TRICKY, all_p
 from newleaf import fsio
 from newleaf.errors import ModelError, TextError
 from newleaf.tokens.pieces import BLANK
-from newleaf.tokens.tokenizer import END_OF_TEXT, MAX_TOKEN_BYTES, SPECIAL_TOKENS, Tokenizer, planned_vocab_size
+from newleaf.tokens.tokenizer import END_OF_TEXT, MAX_TOKEN_BYTES, SPECIAL_TOKENS, Tokenizer
 
 
 @pytest.mark.parametrize("text", TRICKY.values(), ids=TRICKY)
@@ -177,14 +177,6 @@ def test_small_and_odd_texts_give_the_vocabulary_that_they_have(text: str) -> No
     tokenizer = Tokenizer.train([text], 320)
     assert 264 <= tokenizer.vocab_size <= 320
     assert tokenizer.decode(tokenizer.encode(text)) == text
-
-
-def test_planned_vocabularies_are_multiples_of_64_and_grow_with_the_text() -> None:
-    sizes = [planned_vocab_size(num_bytes) for num_bytes in (0, 2_000, 10**5, 10**6, 10**7, 10**8, 10**9, 10**10, 10**13)]
-    assert sizes == sorted(sizes)
-    assert all(size % 64 == 0 for size in sizes)
-    assert (sizes[1], sizes[3], sizes[-1]) == (320, 1024, 65_536)
-    assert 10_000 < sizes[-3] < 100_000
 
 
 def test_a_saved_tokenizer_is_the_same_when_loaded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from newleaf.runtime import Machine
 from newleaf.settings import merge
-from newleaf.training.choices import YOURS, choose_data, make_plan
+from newleaf.training.choices import YOURS, choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.settings import Recipe
@@ -46,3 +46,14 @@ def test_what_the_person_has_set_is_said_to_be_theirs(name: str) -> None:
     value = {"data.held_out_bytes": 50_000, "model.width": 64, "optim.lr": 0.004}[name]
     given, free = planned(Budget(minutes=1), **{name.replace(".", "__"): value}), planned(Budget(minutes=1))
     assert given.reasons[name] == YOURS != free.reasons[name]
+
+
+def test_vocabularies_are_multiples_of_64_and_grow_with_what_is_read_of_the_text() -> None:
+    sizes = [choose_vocabulary(Budget(steps=1), size) for size in (0, 2_000, 10**5, 10**6, 10**7, 10**8, 10**9, 10**10, 10**13)]
+    assert sizes == sorted(sizes)
+    assert all(size % 64 == 0 for size in sizes)
+    assert (sizes[1], sizes[3], sizes[-1]) == (320, 1472, 65_536)
+    assert 10_000 < sizes[-3] < 100_000
+    minutes = [choose_vocabulary(Budget(minutes=budget), 10**8) for budget in (0.1, 1, 10, 100)]
+    assert minutes == sorted(minutes)
+    assert minutes[-1] == choose_vocabulary(Budget(steps=1), 10**8)  # all of the text is read

@@ -1,6 +1,7 @@
 """What `train` would do with the same arguments, without training."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from newleaf import runtime
@@ -8,11 +9,11 @@ from newleaf.errors import RunError
 from newleaf.text.read import Corpus
 from newleaf.text.rest import at_rest
 from newleaf.text.split import survey
-from newleaf.training.choices import choose_data, make_plan
+from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import compressed_bits, corpora, sample, train_tokenizer
+from newleaf.training.prepare import PlanVocabulary, compressed_bits, corpora, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
 from newleaf.training.settings import DataSettings
 
@@ -42,16 +43,16 @@ def make(request: Request) -> Plan:
     recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
     corpus, val = corpora(request.inputs, request.run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
-    facts = at_rest(lambda: look_at(corpus, val, recipe.data), lambda en, zh: None)
+    facts = at_rest(lambda: look_at(corpus, val, recipe.data, partial(choose_vocabulary, budget)), lambda en, zh: None)
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
     return make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
 
 
-def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings) -> TextFacts:
+def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary) -> TextFacts:
     """What the plan needs to know of the text, its tokens estimated from a sample."""
     split = survey(corpus, val, settings.held_out_bytes or 0)
-    tokenizer = train_tokenizer(split, corpus, settings)
+    tokenizer = train_tokenizer(split, corpus, settings, vocab_size)
     probed = [text.encode() for text in sample(split.train_documents(corpus), split.train_bytes, PROBE_BYTES)]
     num_bytes = sum(map(len, probed))
     tokens_per_byte = sum(len(tokenizer.encode(text.decode())) for text in probed) / max(1, num_bytes)

@@ -3,6 +3,7 @@ the trunk with a new budget). They end in the same Setup."""
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from newleaf import fsio, runs, runtime
@@ -14,7 +15,7 @@ from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.evaluation.baselines import baseline_bytes
 from newleaf.jobs.view import View
 from newleaf.runs import Run
-from newleaf.training.choices import choose_data, make_plan
+from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
@@ -55,7 +56,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     seed = planned.seed if planned else request.seed or 0
     corpus, val = corpora(inputs, run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
-    manifest = prepare(run, corpus, val, recipe.data, recipe.train.threads or runtime.available_cores(), view.event)
+    threads = recipe.train.threads or runtime.available_cores()
+    manifest = prepare(run, corpus, val, recipe.data, partial(choose_vocabulary, budget), threads, view.event)
     if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
         write_plan(run, planned, inputs)
     write_manifest(run, manifest)
@@ -77,9 +79,7 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
         write_decisions(run, decisions)
     write_plan(run, plan, inputs)  # last: from here on the run resumes
     fsio.remove_tree(run.asked)
-    state = State(
-        micro_batch=plan.recipe.train.micro_batch or 1, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine)
-    )
+    state = State(micro_batch=plan.micro_batch, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine))
     return Setup(run, plan, inputs, data, machine, state, stopwatch)
 
 
@@ -153,12 +153,7 @@ def first_state(run: Run, plan: Plan, machine: runtime.Machine) -> State:
     """Of a run that was stopped before its first checkpoint."""
     seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
-    return State(
-        micro_batch=plan.recipe.train.micro_batch or 1,
-        decisions=decisions,
-        matmul_seconds=seconds,
-        fingerprint=fingerprint(machine),
-    )
+    return State(micro_batch=plan.micro_batch, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine))
 
 
 def extend(request: Request, view: View, zero: float) -> Setup:
@@ -179,6 +174,7 @@ def extend(request: Request, view: View, zero: float) -> Setup:
     total = before + (request.budget.seconds or 0.0)
     state.decisions = [*(d for d in setup.state.decisions if d.step < state.step), Decision(state.step, state.step + more, restart=True)]
     state.trunk_step, state.seconds = None, before  # train_seconds are the trunk's, as its tokens are
+    state.micro_batch = setup.state.micro_batch  # as many rows as memory held last
     state.best = setup.state.best  # the model at the top stays the best so far …
     state.lowest, state.stale = None, 0  # … but a constant rate is not to be compared with what had cooled down
     budget = Budget(minutes=total / 60) if request.budget.seconds is not None else Budget(steps=state.step + more)

@@ -10,7 +10,6 @@ Text is always encoded as plain text: "<|endoftext|>" in a document becomes the 
 """
 
 import json
-import math
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,15 +39,6 @@ MAX_TOKEN_BYTES = 16  # keeps clauses of Chinese from becoming tokens; costs 0 t
 PIECE = 1 << 16  # characters encoded at once
 LONG_RUN = 100_000  # blanks; fancy-regex fails from 999,999 in a row
 TRAINING_PIECE = 1 << 9  # characters; the trainer takes quadratic time in the length of a word
-
-
-def planned_vocab_size(num_bytes: int) -> int:
-    """The vocabulary for a text of `num_bytes`: their square root, in multiples of 64, from 320 to 65,536 (which 2 bytes hold).
-
-    >>> [planned_vocab_size(size) for size in (2_000, 10**6, 20 * 10**6, 10**9)]
-    [320, 1024, 4480, 31616]
-    """
-    return min(65_536, max(320, 64 * round(math.sqrt(num_bytes) / 64)))
 
 
 class Tokenizer:

@@ -23,6 +23,8 @@ from newleaf.training.settings import DataSettings, Recipe
 SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
 HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
 TOKENIZER_BYTES = 20_000_000  # the most that the tokenizer learns from
+VOCABULARY = 1.5  # times the root: prose, Chinese too, is best at twice, code at once (lab/LOG.md, 2026-11-24)
+BYTES_A_MINUTE = 4_000_000  # are read in a budget of minutes, about: 3 to 6 MB in the first on two cores (lab/LOG.md, 2026-11-24)
 YOURS = ("you set it", "由你指定")
 LADDER = (  # depth and width of what may be chosen; at one size the shallower model is trained in less time, the deeper one learns more
     (2, 64), (3, 64), (2, 128), (3, 128), (4, 128), (3, 192), (4, 192), (4, 256), (5, 256), (5, 320), (6, 384), (8, 512), (10, 640),
@@ -89,9 +91,22 @@ def held_out_bytes(budget: Budget) -> int:
     return HELD_OUT_BYTES if short else HELD_OUT_BYTES_LONG
 
 
+def choose_vocabulary(budget: Budget, train_bytes: int) -> int:
+    """One and a half times the root of the bytes that will be read, in multiples of 64, from 320 to 65,536 (which 2 bytes hold): what is
+    never seen needs no tokens of its own, and each token of the vocabulary costs time.
+
+    >>> [choose_vocabulary(Budget(steps=1), size) for size in (2_000, 10**6, 20 * 10**6, 10**9)]
+    [320, 1472, 6720, 47424]
+    >>> choose_vocabulary(Budget(minutes=1), 10**9)
+    3008
+    """
+    read = train_bytes if budget.minutes is None else min(train_bytes, BYTES_A_MINUTE * budget.minutes)
+    return min(65_536, max(320, 64 * round(VOCABULARY * math.sqrt(read) / 64)))
+
+
 def tokenizer_bytes(budget: Budget) -> int:
     """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
-    return TOKENIZER_BYTES if budget.minutes is None else int(min(TOKENIZER_BYTES, 4_000_000 * budget.minutes))
+    return TOKENIZER_BYTES if budget.minutes is None else int(min(TOKENIZER_BYTES, BYTES_A_MINUTE * budget.minutes))
 
 
 # size -------------------------------------------------------------------------------------------------------------------

@@ -22,10 +22,13 @@ from newleaf.text.read import Corpus, default_inputs
 from newleaf.text.rest import at_rest
 from newleaf.text.split import Split, joined, survey
 from newleaf.tokens.shards import Shards, write_shards
-from newleaf.tokens.tokenizer import Tokenizer, planned_vocab_size
+from newleaf.tokens.tokenizer import Tokenizer
 from newleaf.training.settings import DataSettings
 
 COMPRESSED_BYTES = 256_000  # of the training text
+
+PlanVocabulary = Callable[[int], int]  # from the bytes of the training text
+Tell = Callable[[str, str], None]  # a person what is happening, in English and in Chinese
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,14 @@ def stdin_for(names: Sequence[str]) -> bytes | None:
 
 
 def prepare(
-    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, threads: int, tell: Callable[[str, str], None]
+    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary, threads: int, tell: Tell
 ) -> dict[str, Any]:
     """Read, split, train the tokenizer and encode; returns the manifest. TextError if there is too little text."""
-    return at_rest(lambda: encode_text(run, corpus, val, settings, threads, tell), tell)
+    return at_rest(lambda: encode_text(run, corpus, val, settings, vocab_size, threads, tell), tell)
 
 
 def encode_text(
-    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, threads: int, tell: Callable[[str, str], None]
+    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary, threads: int, tell: Tell
 ) -> dict[str, Any]:
     """`prepare`, as long as the text stays as it is: Changed if it does not."""
     tell("reading the text", "读取文本")
@@ -80,7 +83,7 @@ def encode_text(
         f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer",
         f"训练文本 {split.train_bytes:,} 字节，留出 {split.val_bytes:,} 字节；训练分词器",
     )
-    tokenizer = train_tokenizer(split, corpus, settings)
+    tokenizer = train_tokenizer(split, corpus, settings, vocab_size)
     tokenizer.save(run.path)
     tell(f"encoding with a vocabulary of {tokenizer.vocab_size:,}", f"用 {tokenizer.vocab_size:,} 个词元的词表编码")
     parts = {
@@ -94,19 +97,19 @@ def encode_text(
     return split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
 
 
-def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings) -> Tokenizer:
+def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings, vocab_size: PlanVocabulary) -> Tokenizer:
     """Learned from the training part alone, from all of it or from the same leading share of each document."""
     assert settings.tokenizer_bytes is not None
     texts_seen = sample(split.train_documents(corpus), split.train_bytes, settings.tokenizer_bytes)
-    return Tokenizer.train(texts_seen, settings.vocab_size or planned_vocab_size(split.train_bytes))
+    return Tokenizer.train(texts_seen, settings.vocab_size or vocab_size(split.train_bytes))
 
 
-def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
+def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Tell) -> None:
     """Encode more text behind what is there; all of it is trained on but what equals something held out."""
     at_rest(lambda: encode_more(run, corpus, data, source, threads, tell), tell)
 
 
-def encode_more(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Callable[[str, str], None]) -> None:
+def encode_more(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Tell) -> None:
     """`add_text`, as long as the text stays as it is: Changed if it does not."""
     manifest = data.manifest
     split = survey(corpus, known_held_out=manifest["held_out"], known_hashes=read_hashes(run, manifest))
