@@ -209,6 +209,13 @@ def test_more_rows_than_a_batch_has_are_halved_from_those_it_has(place: Path, mo
     assert rows_at_once("short") == [1] * STEPS
 
 
+def test_an_extension_begins_with_the_rows_that_memory_held_last(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PRETRAINING, short_job("torch", most_rows=2, step=STEPS))
+    assert train("run") == 0
+    assert run(["train", "--out", "run", "--extend", "--steps", "2"]) == 0
+    assert rows_at_once("run")[-2:] == [2, 2]
+
+
 # evaluation -------------------------------------------------------------------------------------------------------------
 
 CONTEXT = 512  # eight windows at once for each worker
