@@ -83,7 +83,7 @@ class NanoChat:
         model.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
         for optimizer in out.glob("optim_*.pt"):
             optimizer.unlink()  # twice the size of the weights, and of no use here
-        bos = RustBPETokenizer.from_directory(str(data / "tokenizer")).get_bos_token_id()
+        bos = RustBPETokenizer.from_directory(str(data / "tokenizer")).get_bos_token_id()  # twice at the very beginning: harmless
 
         def logits(ids: Tensor) -> Tensor:
             every: Tensor = model.eval()(torch.cat((torch.full((len(ids), 1), bos), ids), 1))[:, 1:]
