@@ -27,12 +27,12 @@ VOCABULARY = 1.5  # times the root: prose, Chinese too, is best at twice, code a
 BYTES_A_MINUTE = 4_000_000  # are read in a budget of minutes, about: 3 to 6 MB in the first on two cores (lab/LOG.md, 2026-11-24)
 YOURS = ("you set it", "由你指定")
 LADDER = (  # depth and width of what may be chosen; at one size the shallower model is trained in less time, the deeper one learns more
-    (2, 64), (3, 64), (2, 128), (3, 128), (4, 128), (3, 192), (4, 192), (4, 256), (5, 256), (5, 320), (6, 384), (8, 512), (10, 640),
-    (12, 768), (16, 1024), (24, 1536), (32, 2048),
+    (1, 64), (2, 64), (3, 64), (2, 128), (3, 128), (4, 128), (3, 192), (4, 192), (4, 256), (5, 256), (5, 320), (6, 384), (8, 512),
+    (10, 640), (12, 768), (16, 1024), (24, 1536), (32, 2048),
 )  # fmt: skip
 SMALL_HEADS = 384  # below this width heads are 32 wide: 0.6 % fewer bits than 64 at the width of 128 (lab/LOG.md, 2026-11-24)
 TRAINING_SHARE = 0.88  # of what is left of a budget in minutes when training begins; the rest goes into evaluations, samples, saving
-BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # twice as many do worse at so many tokens seen, half no better; then as their root
+BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # so many at so many seen; otherwise as their root, from half
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
 
 
@@ -117,7 +117,7 @@ def choose_context(c: Choices) -> int:
     if c.recipe.model.context is not None:
         return c.recipe.model.context
     minutes = c.budget.minutes if c.budget.minutes is not None else 10.0
-    wanted = 128 if minutes < 3 else 256 if minutes <= 30 else 512
+    wanted = 64 if minutes < 0.1 else 128 if minutes < 3 else 256 if minutes <= 30 else 512
     context = min(wanted, max(16, 1 << (max(2, c.text.train_tokens // 4)).bit_length() - 1))
     c.say(
         "model.context",
@@ -198,9 +198,9 @@ def batch_and_steps(c: Choices, config: ModelConfig) -> tuple[int, int]:
         )
     batch_tokens = chosen or max(1, round(min(BATCH_TOKENS, max(context, c.text.train_tokens // 4)) / context)) * context
     steps = steps_in(c, config, batch_tokens)
-    if chosen is None and batch_tokens * steps > BATCH_TOKENS_SEEN:
-        grown = batch_tokens * math.sqrt(batch_tokens * steps / BATCH_TOKENS_SEEN)
-        batch_tokens = min(round(grown / context), max(1, c.text.train_tokens // 4 // context)) * context
+    if chosen is None:
+        wanted = max(BATCH_TOKENS / 2, batch_tokens * math.sqrt(batch_tokens * steps / BATCH_TOKENS_SEEN))
+        batch_tokens = max(1, min(round(wanted / context), c.text.train_tokens // 4 // context)) * context
         steps = steps_in(c, config, batch_tokens)
     return batch_tokens, steps
 
