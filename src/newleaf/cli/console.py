@@ -36,7 +36,7 @@ class Console(View):
                 f"略去 {skipped:,} 个文件或行（名单和原因见 data/manifest.json）",
             )
         self.event(
-            f"{plan.foreseen['parameters']:,.0f} parameters: {config.depth} {'layers' if config.depth > 1 else 'layer'} of {config.width}, vocabulary {config.vocab_size:,}, "
+            f"{plan.foreseen['parameters']:,.0f} parameters: depth {config.depth}, width {config.width}, vocabulary {config.vocab_size:,}, "
             f"context {config.context}, {plan.batch_tokens:,} tokens a step, {train.precision}, {train.threads} threads",
             f"{plan.foreseen['parameters']:,.0f} 个参数：{config.depth} 层，宽 {config.width}，词表 {config.vocab_size:,}，"
             f"上下文 {config.context}，每步 {plan.batch_tokens:,} 个词元，{train.precision}，{train.threads} 线程",
