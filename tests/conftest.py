@@ -1,6 +1,7 @@
 """What many tests share: quiet threads, and one tiny trained run."""
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -9,6 +10,10 @@ from texts import text
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the machine with each other; before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as of what a shell starts in the background: the processes of the tests would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["NEWLEAF_LANG"] = "en"  # sentences are compared in English, whatever the locale of whoever runs the tests
 
 hypothesis.settings.register_profile("shared", deadline=None)  # how long an example takes says more of the machine than of newleaf
