@@ -35,27 +35,40 @@ SETTINGS = OptimSettings(kind="muon", lr=0.001, embedding_lr=0.001, head_lr=0.00
 
 
 class Stepper:
-    """One shape, ready to be timed."""
+    """One model with its optimizer, ready to be moved, and to be timed on random tokens."""
 
-    def __init__(self, config: ModelConfig, precision: runtime.Precision, batch_tokens: int, workers: Workers) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        precision: runtime.Precision,
+        batch_tokens: int,
+        workers: Workers,
+        settings: OptimSettings = SETTINGS,
+        seed: int = 0,
+    ) -> None:
         self.config, self.batch_tokens, self.seconds = config, batch_tokens, list[float]()
-        model = Decoder(config)
-        self.optimizer = Optimizer(model.named_parameters(), SETTINGS, precision, workers)
+        self.model = Decoder(config, torch.Generator().manual_seed(seed))
+        self.optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
 
         def loss(model: Decoder, inputs: torch.Tensor, targets: torch.Tensor, dropout: Dropout | None) -> torch.Tensor:
             hidden = model.hidden(inputs, dropout=dropout, precision=precision)
             return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
 
         rows = batch_tokens // config.context
-        self.gradients = Gradients(model, loss, str(model.device), workers, rows)
+        self.gradients = Gradients(self.model, loss, str(self.model.device), workers, rows)
         self.ids = np.random.default_rng(0).integers(0, config.vocab_size, (rows, config.context))
 
     def step(self) -> None:
+        """Timed."""
         began = time.perf_counter()
-        self.gradients(self.ids, self.ids, dropout=lambda part: None, stopped=lambda: False)
-        self.optimizer.clip()
-        self.optimizer.step(1.0)
+        self.move(self.ids, self.ids)
         self.seconds.append(time.perf_counter() - began)
+
+    def move(self, inputs: np.ndarray, targets: np.ndarray, scale: float = 1.0, dropout: Dropout | None = None) -> None:
+        """One step on a batch (B, T), with the rates times `scale`."""
+        self.gradients(inputs, targets, dropout=lambda part: dropout, stopped=lambda: False)
+        self.optimizer.clip()
+        self.optimizer.step(scale)
 
 
 def main() -> None:

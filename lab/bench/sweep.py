@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,19 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from costs import Stepper
 from peers.texts import TEXTS, Text, prepared
 
 from newleaf.batches.pretrain import PretrainBatches
 from newleaf.evaluation import bits
-from newleaf.loss.language import language
 from newleaf.model import initial, size
 from newleaf.model.config import preset
-from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
-from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.schedule import multiplier
 from newleaf.optim.settings import OptimSettings
 from newleaf.runtime import keep_freed_memory
 from newleaf.tokens.tokenizer import Tokenizer
+from newleaf.workers import Workers
 
 RESULTS = Path(__file__).parent.parent / "results" / "sweep.jsonl"
 DEFAULTS: dict[str, Any] = {
@@ -75,28 +75,23 @@ class Run:
 
     def __init__(self, a: dict[str, Any], train: np.ndarray, vocab_size: int) -> None:
         self.a = a
-        shape = {name: a[name] for name in ("width", "depth", "context", "head_dim")}
-        self.model = Decoder(preset("qwen3", vocab_size=vocab_size, **shape), torch.Generator().manual_seed(a["seed"]))
+        config = preset("qwen3", vocab_size=vocab_size, **{name: a[name] for name in ("width", "depth", "context", "head_dim")})
         rates = {name: a[name] for name in ("lr", "embedding_lr", "head_lr", "norm_lr", "weight_decay")}
         self.settings = OptimSettings(kind="muon", momentum=0.95, warmup_steps=1, decay_fraction=a["decay"], **rates)
-        self.optimizer = Optimizer(self.model.named_parameters(), self.settings)
+        self.stepper = Stepper(config, "float32", a["batch"], Workers(1), self.settings, a["seed"])
         self.batches = PretrainBatches(train, a["context"], a["batch"] // a["context"], a["seed"])
 
     def step(self, number: int, scale: float) -> float:
         """CPU seconds of one."""
         began = time.process_time()
-        inputs, targets = (torch.from_numpy(each) for each in self.batches(number))
         dropout = Dropout(self.a["dropout"], torch.Generator().manual_seed(number)) if self.a["dropout"] else None
-        self.model.zero_grad(set_to_none=True)
-        language(self.model.hidden(inputs, dropout=dropout), self.model.head_weight, targets).backward()  # type: ignore[no-untyped-call]
-        self.optimizer.clip()
-        self.optimizer.step(scale)
+        self.stepper.move(*self.batches(number), scale, dropout)
         return time.process_time() - began
 
     def train(self, steps: int) -> None:
-        self.settings = OptimSettings(**vars(self.settings) | {"warmup_steps": max(1, min(100, steps // 20))})
+        settings = replace(self.settings, warmup_steps=max(1, min(100, steps // 20)))
         for number in range(steps):
-            self.step(number, multiplier(number, number / steps, self.settings))
+            self.step(number, multiplier(number, number / steps, settings))
 
 
 def measure(a: dict[str, Any], work: Path) -> dict[str, Any]:
@@ -113,13 +108,13 @@ def measure(a: dict[str, Any], work: Path) -> dict[str, Any]:
     run.train(steps)
     return a | {
         "text": text.name,
-        "bpb": round(bits.score(run.model, val, a["context"]).bits_per_byte(num_bytes), 4),
+        "bpb": round(bits.score(run.stepper.model, val, a["context"]).bits_per_byte(num_bytes), 4),
         "steps": steps,
         "tokens": steps * a["batch"],
         "train_tokens": len(train),
         "step_seconds": round(seconds, 4),
-        "parameters": size.parameters(run.model.config),
-        "matmul_weights": size.matmul_weights(run.model.config),
+        "parameters": size.parameters(run.stepper.config),
+        "matmul_weights": size.matmul_weights(run.stepper.config),
     }
 
 

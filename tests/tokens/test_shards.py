@@ -207,4 +207,4 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
         return highest
 
     peak(500)
-    assert peak(4_000) < 1.3 * peak(1_000)
+    assert peak(16_000) < 2 * peak(1_000)  # of the order in which two threads finish, a quarter

@@ -100,13 +100,17 @@ def choose_vocabulary(budget: Budget, train_bytes: int) -> int:
     >>> choose_vocabulary(Budget(minutes=1), 10**9)
     3008
     """
-    read = train_bytes if budget.minutes is None else min(train_bytes, BYTES_A_MINUTE * budget.minutes)
-    return min(65_536, max(320, 64 * round(VOCABULARY * math.sqrt(read) / 64)))
+    return min(65_536, max(320, 64 * round(VOCABULARY * math.sqrt(bytes_read(budget, train_bytes)) / 64)))
 
 
 def tokenizer_bytes(budget: Budget) -> int:
     """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
-    return TOKENIZER_BYTES if budget.minutes is None else int(min(TOKENIZER_BYTES, BYTES_A_MINUTE * budget.minutes))
+    return bytes_read(budget, TOKENIZER_BYTES)
+
+
+def bytes_read(budget: Budget, available: int) -> int:
+    """Of so many bytes, those that a budget in minutes has time for."""
+    return available if budget.minutes is None else int(min(available, BYTES_A_MINUTE * budget.minutes))
 
 
 # size -------------------------------------------------------------------------------------------------------------------
@@ -276,11 +280,12 @@ def choose_rhythm(c: Choices, config: ModelConfig, batch_tokens: int, last_step:
 
 def explain_the_rest(c: Choices) -> None:
     """What was settled before the plan."""
-    size_en, size_zh = (
-        f"{c.text.train_bytes:,} bytes of text carry about this many tokens",
-        f"{c.text.train_bytes:,} 字节的文本大约撑得起这么大的词表",
+    read = bytes_read(c.budget, c.text.train_bytes)
+    c.say(
+        "data.vocab_size",
+        f"the {read:,} bytes that are read of the text carry about this many tokens",
+        f"文本会读到 {read:,} 字节，大约撑得起这么大的词表",
     )
-    c.say("data.vocab_size", size_en, size_zh)
     if c.machine.precision == "bf16":
         c.say("train.precision", "this processor multiplies bf16 faster than float32", "这颗处理器算 bf16 比 float32 快")
     else:
