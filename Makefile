@@ -6,7 +6,7 @@ STAMP = .venv/installed
 
 demo: $(STAMP)  ## train on the Python standard library's source, then let the model write code
 	$(BIN)/newleaf train --out runs/python --minutes $(MINUTES)
-	$(BIN)/newleaf generate runs/python "def " --echo --max-tokens 120
+	$(BIN)/newleaf generate runs/python "def __init__(self" --echo --max-tokens 120
 	@echo; echo "The report: runs/python/report.html"
 
 test: $(STAMP)  ## everything that a change must pass
