@@ -107,8 +107,16 @@ def has_bf16(device: str) -> bool:
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    in_vectors = capabilities.get("avx512_bf16") and "Intel" not in str(capabilities.get("cpu_name"))
+    in_vectors = capabilities.get("avx512_bf16") and not made_by_intel()
     return device == "cpu" and bool(capabilities.get("amx_bf16") or in_vectors)
+
+
+def made_by_intel() -> bool:
+    """The processor. MKL, which multiplies float32 for torch, has its fast ways for these alone."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "Intel" in str(capabilities.get("cpu_name"))
 
 
 def available_cores() -> int:

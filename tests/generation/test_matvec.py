@@ -4,7 +4,7 @@ import pytest
 import torch
 from generation.models import model, shapes
 
-from newleaf.generation.matvec import RowDecoder
+from newleaf.generation.matvec import RowDecoder, multiply_in_halves
 from newleaf.model.cache import Cache
 from newleaf.model.layers import PRODUCT_DTYPE, Precision
 
@@ -34,3 +34,10 @@ def test_a_float32_row_has_no_copy_of_the_matrices() -> None:
     matrices = {weight.data_ptr() for weight in decoder.parameters() if weight.ndim == 2}
     products = [row.head, *(product for layer in row.layers for product in (layer.qkv, layer.up, layer.down))]
     assert matrices > {weight.data_ptr() for product in products for weight in product.weights}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 96, 515])
+def test_a_product_in_halves_is_the_product(rows: int) -> None:
+    weight, x, out = torch.randn(rows, 48), torch.randn(48), torch.full((rows,), torch.nan)
+    multiply_in_halves(weight, x, out)
+    torch.testing.assert_close(out, weight @ x)
