@@ -80,6 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     machine = runtime.machine(None, arguments.precision)
     runtime.settle(machine)
+    runtime.keep_freed_memory()
     machine = runtime.measured(machine if arguments.precision else runtime.faster(machine))
     workers = workers_for("cpu", machine.threads)
     shapes = [(depth, width, vocab) for depth, width in choices.LADDER for vocab in (1024, 4096) if width <= arguments.largest]

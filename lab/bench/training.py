@@ -22,6 +22,7 @@ def measure(precision: runtime.Precision, arguments: argparse.Namespace) -> dict
     """Steps for some seconds."""
     machine = runtime.machine(None, precision)
     runtime.settle(machine)
+    runtime.keep_freed_memory()
     config = preset("qwen3", vocab_size=arguments.vocab, width=arguments.width, depth=arguments.depth, context=arguments.context)
     stepper = Stepper(config, precision, arguments.batch, workers_for(machine.device, machine.threads))
     products, began = runtime.matmul_seconds(machine.device, precision, 5), time.perf_counter()

@@ -50,6 +50,11 @@ def baseline_bytes(minutes: float | None, held_out_bytes: int = 256_000) -> int:
     return int(min(MOST_BYTES, max(FEWEST_BYTES, (affordable - held_out_bytes) / 2)))  # xz reads the tail twice
 
 
+def baseline_seconds(train_bytes: int, held_out_bytes: int) -> float:
+    """What they take where no clock limits them: xz reads the training text twice."""
+    return (2 * min(MOST_BYTES, train_bytes) + held_out_bytes) / BYTES_PER_SECOND
+
+
 def unigram(training: bytes, held_out: bytes) -> float:
     """Each byte alone, with add-one counts: p(b) = (n(b) + 1) / (n + 256)."""
     counts = np.bincount(np.frombuffer(training, np.uint8), minlength=256) + 1

@@ -149,7 +149,7 @@ def score_windows(model: Decoder, ids: Stream, group: list[Window]) -> Score:
     """The targets of windows of one length that are not yet scored."""
     rows = np.stack([ids[w.start : w.start + w.length + 1] for w in group]).astype(np.int64)  # (B, T + 1)
     block = torch.from_numpy(rows).to(model.device)
-    losses = token_losses(model(block[:, :-1]), block[:, 1:]).double()  # (B, T)
-    skipped = torch.tensor([[w.skipped] for w in group], device=losses.device)
-    losses = losses[torch.arange(losses.shape[1], device=losses.device) >= skipped]
+    skipped = torch.tensor([[w.skipped] for w in group], device=block.device)
+    wanted = torch.arange(block.shape[1] - 1, device=block.device) >= skipped  # (B, T)
+    losses = token_losses(model.hidden(block[:, :-1])[wanted], model.head_weight, block[:, 1:][wanted]).double()
     return Score(float(losses.sum()), losses.numel(), float(losses.square().sum()))

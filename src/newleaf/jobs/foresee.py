@@ -1,11 +1,13 @@
 """What `train` would do with the same arguments, without training."""
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from newleaf import runtime
 from newleaf.errors import RunError
+from newleaf.jobs.outlook import outlook
 from newleaf.text.read import Corpus
 from newleaf.text.rest import at_rest
 from newleaf.text.split import survey
@@ -43,10 +45,14 @@ def make(request: Request) -> Plan:
     recipe, budget = request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES)
     corpus, val = corpora(request.inputs, request.run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
+    began = time.perf_counter()
     facts = at_rest(lambda: look_at(corpus, val, recipe.data, partial(choose_vocabulary, budget)), lambda en, zh: None)
+    reading = time.perf_counter() - began
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
+    runtime.settle(machine)
     machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
-    return make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
+    plan = make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
+    return replace(plan, foreseen=plan.foreseen | outlook(plan, facts, machine, reading))
 
 
 def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary) -> TextFacts:
@@ -81,6 +87,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "threads": train.threads,
         "seconds": foreseen["seconds"],
         "peak_memory_bytes": int(foreseen["peak_memory_bytes"]),
+        "matmul_flops_per_second": foreseen["matmul_flops_per_second"],
         "disk_bytes": int(foreseen["disk_bytes"]),
         "val_bpb": foreseen["val_bpb"],
         "val_bpb_low": foreseen["val_bpb_low"],

@@ -99,6 +99,7 @@ class Pretraining:
     def run(self) -> dict[str, Any]:
         """From the setup's state to the end of the budget, then the final figures."""
         setup = self.setup
+        runtime.keep_freed_memory()
         model, optimizer = self.build()
         if setup.found is not None:
             model.load_state_dict(setup.found.weights)

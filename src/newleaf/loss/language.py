@@ -34,7 +34,7 @@ class HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        rows = max(FEWEST_ROWS, CHUNK.get(hidden.device.type, CHUNK_ELSEWHERE) // len(head))
+        rows = rows_at_a_time(hidden, head)
         x, weight = hidden.to(dtype), head.to(dtype)
         grad_hidden, grad_head = torch.empty_like(x), torch.zeros_like(head)
         losses = torch.empty(len(x), device=x.device)
@@ -58,6 +58,15 @@ class HeadLoss(torch.autograd.Function):
         return grad_hidden.float().mul_(scale), grad_head.mul_(scale), None, None
 
 
-def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """-log softmax(logits)[target] of each target in nats, in the shape of `targets`."""
-    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
+def token_losses(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    """-log softmax(head hidden)[target] of each target, (N) float32 in nats: hidden (N, W), head (V, W), targets (N) int64. The logits
+    are never all there.
+    """
+    rows = rows_at_a_time(hidden, head)
+    parts = zip(hidden.split(rows), targets.split(rows), strict=True)  # type: ignore[no-untyped-call]
+    return torch.cat([F.cross_entropy(F.linear(some, head), ids, reduction="none") for some, ids in parts])
+
+
+def rows_at_a_time(hidden: Tensor, head: Tensor) -> int:
+    """Whose logits are in work together."""
+    return max(FEWEST_ROWS, CHUNK.get(hidden.device.type, CHUNK_ELSEWHERE) // len(head))

@@ -8,9 +8,11 @@ from newleaf.model import size
 from newleaf.model.config import ModelConfig
 from newleaf.optim.cost import newton_schulz_flops
 from newleaf.runtime import Machine
+from newleaf.training.plan import Plan, TextFacts
 from newleaf.workers import num_workers
 
-PROCESS_BYTES = 450_000_000  # torch and the interpreter, before any tensor (measured)
+PROCESS_BYTES = 340_000_000  # torch, the interpreter and what threads keep for themselves, before any tensor (lab/LOG.md, 2026-11-25)
+PROCESS_BYTES_EARLY, BYTES_A_JUDGED_BYTE = 250_000_000, 95  # before the first step (lab/LOG.md, 2026-11-25)
 EFFICIENCY = 0.8  # of products as thin as a model's, beside the square ones that the rate is measured with
 VALUES_PER_SECOND = {  # read or written around the products, by (is a CPU, precision); on a GPU a guess
     (True, "float32"): 1.7e9,
@@ -20,6 +22,10 @@ VALUES_PER_SECOND = {  # read or written around the products, by (is a CPU, prec
 }
 RATE = {"cpu": 2e11}  # FLOP/s where none was measured: what two cores of 2026 have
 RATE_ELSEWHERE = 1e14
+SCORING = 2 / 3  # of the time of training: the forward is a third of a step, and windows overlap by half
+PROCESS_SECONDS = 2.0  # to start, and to write report and card at the end (measured)
+BYTES_WRITTEN = 5e8  # a second, hashed and forced to disk
+SAMPLE_SECONDS = 0.3  # of a text now and then
 
 
 def step_seconds(config: ModelConfig, machine: Machine, batch_tokens: int) -> float:
@@ -44,3 +50,17 @@ def peak_bytes(config: ModelConfig, micro_tokens: int, machine: Machine) -> int:
     """Memory of the process at the peak of a step that has `micro_tokens` in work; each worker has gradients of its own."""
     more_gradients = (num_workers(machine.device, machine.threads) - 1) * size.parameter_bytes(config)
     return size.training_bytes(config, micro_tokens, machine.precision) + more_gradients + PROCESS_BYTES
+
+
+def judging_bytes(baseline_bytes: float) -> int:
+    """Memory of the process while the baselines read so much text: counts in numpy, and xz twice at once."""
+    return round(PROCESS_BYTES_EARLY + BYTES_A_JUDGED_BYTE * baseline_bytes)
+
+
+def run_seconds(plan: Plan, text: TextFacts, a_step: float, reading: float, judging: float) -> float:
+    """Of the whole command, where no clock ends it: `a_step` seconds a step, `reading` and encoding the text, `judging` by baselines."""
+    times = {name: plan.last_step // every + 1 for name, every in plan.every.items()}
+    scored = times["evaluation"] * min(text.val_tokens, plan.evaluation_tokens) + text.val_tokens
+    written = (3 * times["checkpoint"] + times["evaluation"]) * size.parameter_bytes(plan.config)
+    training = plan.last_step * a_step + SCORING * a_step * scored / plan.batch_tokens
+    return PROCESS_SECONDS + reading + judging + training + written / BYTES_WRITTEN + times["sample"] * SAMPLE_SECONDS
