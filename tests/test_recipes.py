@@ -14,7 +14,7 @@ from newleaf.training.settings import Recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 MACHINE = Machine("cpu", "float32", threads=2, memory_bytes=64 << 30, instruction_set="any", matmul_flops_per_second=1e11)
-TEXT = TextFacts(train_bytes=20_000_000, train_tokens=6_000_000, val_bytes=256_000, val_tokens=80_000, vocab_size=4480, compressed_bits=2.0)
+TEXT = TextFacts(train_bytes=20_000_000, train_tokens=6_000_000, val_bytes=256_000, val_tokens=80_000, vocab_size=4480)
 
 
 def planned(path: Path) -> Plan:

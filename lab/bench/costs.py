@@ -9,7 +9,6 @@ measured here, and values passed over a second, by least squares of the relative
 import argparse
 import json
 import statistics
-import time
 
 import numpy as np
 
@@ -17,58 +16,24 @@ from newleaf.runtime import sleep_while_waiting
 
 sleep_while_waiting()
 
-import torch  # noqa: E402
 
 from newleaf import runtime  # noqa: E402
-from newleaf.loss.language import language  # noqa: E402
 from newleaf.model import size  # noqa: E402
-from newleaf.model.config import ModelConfig, preset  # noqa: E402
-from newleaf.model.decoder import Decoder  # noqa: E402
-from newleaf.model.layers import PRODUCT_DTYPE, Dropout  # noqa: E402
-from newleaf.optim.optimizer import Optimizer  # noqa: E402
+from newleaf.model.config import preset  # noqa: E402
 from newleaf.optim.settings import OptimSettings  # noqa: E402
 from newleaf.training import choices, costs  # noqa: E402
-from newleaf.training.gradients import Gradients  # noqa: E402
-from newleaf.workers import Workers, workers_for  # noqa: E402
+from newleaf.training.stepper import Stepper  # noqa: E402
+from newleaf.workers import workers_for  # noqa: E402
 
 SETTINGS = OptimSettings(kind="muon", lr=0.001, embedding_lr=0.001, head_lr=0.001, norm_lr=0.001, weight_decay=0.1)
 
 
-class Stepper:
-    """One model with its optimizer, ready to be moved, and to be timed on random tokens."""
+BATCH_TOKENS = 4096
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        precision: runtime.Precision,
-        batch_tokens: int,
-        workers: Workers,
-        settings: OptimSettings = SETTINGS,
-        seed: int = 0,
-    ) -> None:
-        self.config, self.batch_tokens, self.seconds = config, batch_tokens, list[float]()
-        self.model = Decoder(config, torch.Generator().manual_seed(seed))
-        self.optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
 
-        def loss(model: Decoder, inputs: torch.Tensor, targets: torch.Tensor, dropout: Dropout | None) -> torch.Tensor:
-            hidden = model.hidden(inputs, dropout=dropout, precision=precision)
-            return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
-
-        rows = batch_tokens // config.context
-        self.gradients = Gradients(self.model, loss, str(self.model.device), workers, rows)
-        self.ids = np.random.default_rng(0).integers(0, config.vocab_size, (rows, config.context))
-
-    def step(self) -> None:
-        """Timed."""
-        began = time.perf_counter()
-        self.move(self.ids, self.ids)
-        self.seconds.append(time.perf_counter() - began)
-
-    def move(self, inputs: np.ndarray, targets: np.ndarray, scale: float = 1.0, dropout: Dropout | None = None) -> None:
-        """One step on a batch (B, T), with the rates times `scale`."""
-        self.gradients(inputs, targets, dropout=lambda part: dropout, stopped=lambda: False)
-        self.optimizer.clip()
-        self.optimizer.step(scale)
+def median_seconds(stepper: Stepper) -> float:
+    """Of a step, the first one left out."""
+    return statistics.median(map(sum, stepper.seconds[1:]))
 
 
 def main() -> None:
@@ -85,21 +50,28 @@ def main() -> None:
     workers = workers_for("cpu", machine.threads)
     shapes = [(depth, width, vocab) for depth, width in choices.LADDER for vocab in (1024, 4096) if width <= arguments.largest]
     steppers = [
-        Stepper(preset("qwen3", vocab_size=vocab, width=width, depth=depth, context=arguments.context), machine.precision, 4096, workers)
+        Stepper(
+            preset("qwen3", vocab_size=vocab, width=width, depth=depth, context=arguments.context),
+            SETTINGS,
+            machine.precision,
+            workers,
+            BATCH_TOKENS // arguments.context,
+        )
         for depth, width, vocab in shapes
     ]
+    ids = np.random.default_rng(0).integers(0, 1024, (BATCH_TOKENS // arguments.context, arguments.context))
     for _ in range(arguments.rounds + 1):
         for stepper in steppers:
-            stepper.step()
+            stepper.move(ids, ids)
     rows = []
     for (depth, width, vocab), stepper in zip(shapes, steppers, strict=True):
-        seconds = statistics.median(stepper.seconds[1:])
-        expected = costs.step_seconds(stepper.config, machine, stepper.batch_tokens)
-        flops = size.flops_per_token(stepper.config) * stepper.batch_tokens
+        seconds, config = median_seconds(stepper), stepper.model.config
+        expected = costs.step_seconds(config, machine, BATCH_TOKENS)
+        flops = size.flops_per_token(config) * BATCH_TOKENS
         rows.append(
             {
                 "shape": [depth, width, vocab],
-                "parameters": size.parameters(stepper.config),
+                "parameters": size.parameters(config),
                 "seconds": round(seconds, 4),
                 "expected": round(expected, 4),
                 "ratio": round(expected / seconds, 3),
@@ -107,9 +79,10 @@ def main() -> None:
             }
         )
         print(json.dumps(rows[-1]), flush=True)
-    measured = np.array([statistics.median(stepper.seconds[1:]) for stepper in steppers])
-    products = np.array([costs.step_flops(stepper.config, stepper.batch_tokens) for stepper in steppers]) / machine.matmul_flops_per_second
-    passes = np.array([costs.values_touched(stepper.config) * stepper.batch_tokens for stepper in steppers])
+    measured = np.array([median_seconds(stepper) for stepper in steppers])
+    configs = [stepper.model.config for stepper in steppers]
+    products = np.array([costs.step_flops(config, BATCH_TOKENS) for config in configs]) / machine.matmul_flops_per_second
+    passes = np.array([costs.values_touched(config) * BATCH_TOKENS for config in configs])
     terms = np.stack([products, passes], 1) / measured[:, None]
     found, *_ = np.linalg.lstsq(terms, np.ones(len(measured)), rcond=None)
     print(

@@ -23,25 +23,25 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-from costs import Stepper
 from peers.texts import TEXTS, Text, prepared
 
 from newleaf.batches.pretrain import PretrainBatches
 from newleaf.evaluation import bits
 from newleaf.model import initial, size
 from newleaf.model.config import preset
-from newleaf.model.layers import Dropout
+from newleaf.model.layers import Dropout, Precision
 from newleaf.optim.schedule import multiplier
 from newleaf.optim.settings import OptimSettings
 from newleaf.runtime import keep_freed_memory
 from newleaf.tokens.tokenizer import Tokenizer
+from newleaf.training.stepper import Stepper
 from newleaf.workers import Workers
 
 RESULTS = Path(__file__).parent.parent / "results" / "sweep.jsonl"
 DEFAULTS: dict[str, Any] = {
     "vocab": 2048, "width": 128, "depth": 2, "head_dim": 32, "context": 128, "batch": 2048, "seconds": 90.0, "dropout": 0.0, "seed": 0,
     "lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003, "weight_decay": 0.1, "decay": 0.4, "circuits": 1,
-    "tokenizer_mb": 4, "val_kb": 128,
+    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0,
 }  # fmt: skip
 
 
@@ -78,7 +78,8 @@ class Run:
         config = preset("qwen3", vocab_size=vocab_size, **{name: a[name] for name in ("width", "depth", "context", "head_dim")})
         rates = {name: a[name] for name in ("lr", "embedding_lr", "head_lr", "norm_lr", "weight_decay")}
         self.settings = OptimSettings(kind="muon", momentum=0.95, warmup_steps=1, decay_fraction=a["decay"], **rates)
-        self.stepper = Stepper(config, "float32", a["batch"], Workers(1), self.settings, a["seed"])
+        precision: Precision = "bf16" if a["bf16"] else "float32"
+        self.stepper = Stepper(config, self.settings, precision, Workers(1), a["batch"] // a["context"], seed=a["seed"])
         self.batches = PretrainBatches(train, a["context"], a["batch"] // a["context"], a["seed"])
 
     def step(self, number: int, scale: float) -> float:
@@ -113,8 +114,8 @@ def measure(a: dict[str, Any], work: Path) -> dict[str, Any]:
         "tokens": steps * a["batch"],
         "train_tokens": len(train),
         "step_seconds": round(seconds, 4),
-        "parameters": size.parameters(run.stepper.config),
-        "matmul_weights": size.matmul_weights(run.stepper.config),
+        "parameters": size.parameters(run.stepper.model.config),
+        "matmul_weights": size.matmul_weights(run.stepper.model.config),
     }
 
 

@@ -42,6 +42,12 @@ def test_a_prompt_that_is_refused_is_not_echoed(place: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.startswith("spring")
 
 
+@pytest.mark.parametrize(("prompt", "told"), [("spring ", True), ("spring", False), (" ", False), ("spring\n", False)])
+def test_a_prompt_that_ends_in_a_space_is_told(place: Path, prompt: str, told: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["generate", "run", prompt, "--max-tokens", "3"]) == 0
+    assert ("ends in a space" in capsys.readouterr().err) == told
+
+
 @pytest.mark.skipif(os.name != "posix", reason="names that only POSIX has")
 @pytest.mark.parametrize("name", ["my run", "it's", "two\nlines", "春江"])
 def test_a_line_to_type_can_be_typed(place: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.settings import Recipe
 
-TEXT = TextFacts(train_bytes=1_000_000, train_tokens=380_000, val_bytes=100_000, val_tokens=40_000, vocab_size=1024, compressed_bits=2.8)
+TEXT = TextFacts(train_bytes=1_000_000, train_tokens=380_000, val_bytes=100_000, val_tokens=40_000, vocab_size=1024)
 MACHINE = Machine("cpu", "float32", 2, 24 << 30, "test", 2e11)
 
 

@@ -13,12 +13,17 @@ from newleaf.cli import STDIN
 from newleaf.cli.console import printable
 from newleaf.cli.words import Flag, Json, Whole
 from newleaf.errors import TextError
-from newleaf.runtime import Precision
+from newleaf.runtime import Precision, language
 
 if TYPE_CHECKING:
     from newleaf.generation.engine import Sample
     from newleaf.generation.settings import Sampling
     from newleaf.jobs.loaded import Model
+
+ENDS_IN_A_SPACE = (  # in English, in Chinese
+    "the prompt ends in a space, but the model's words begin with theirs: it goes on better without it",
+    "提示以空格结尾，而模型的词自带开头的空格：去掉它会续写得更好",
+)
 
 
 def generate(
@@ -80,6 +85,8 @@ def generate(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, repetition_penalty=repetition_penalty,
         greedy=greedy or None, stop=tuple(stop) if stop else None, seed=seed, n=n,
     )  # fmt: skip
+    if text != text.rstrip(" ") != "":
+        print(ENDS_IN_A_SPACE[language() == "zh"], file=sys.stderr)
     if sampling.n == 1 and not json_:
         stream(opened, text, sampling, precision, echo)
         return

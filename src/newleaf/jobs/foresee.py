@@ -1,13 +1,19 @@
 """What `train` would do with the same arguments, without training."""
 
 import time
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from newleaf import runtime
 from newleaf.errors import RunError
 from newleaf.jobs.outlook import outlook
+from newleaf.jobs.pilot import HELD_OUT_BYTES, TEXT_BYTES, foretold_bits, pilot
+from newleaf.text.document import Document
 from newleaf.text.read import Corpus
 from newleaf.text.rest import at_rest
 from newleaf.text.split import survey
@@ -15,11 +21,20 @@ from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import PlanVocabulary, compressed_bits, corpora, sample, train_tokenizer
+from newleaf.training.prepare import PlanVocabulary, corpora, sample, train_tokenizer
 from newleaf.training.request import DEFAULT_MINUTES, Request
 from newleaf.training.settings import DataSettings
+from newleaf.workers import workers_for
 
-PROBE_BYTES = 1_000_000  # of text that are encoded to see how many bytes a token has
+
+@dataclass(frozen=True)
+class Look:
+    """At a text: facts for the plan, and ids of pieces all through it for the pilot."""
+
+    facts: TextFacts
+    train: np.ndarray
+    held_out: np.ndarray
+    held_out_bytes: int
 
 
 def foresee_run(request: Request, write: bool) -> dict[str, Any]:
@@ -46,30 +61,40 @@ def make(request: Request) -> Plan:
     corpus, val = corpora(request.inputs, request.run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
     began = time.perf_counter()
-    facts = at_rest(lambda: look_at(corpus, val, recipe.data, partial(choose_vocabulary, budget)), lambda en, zh: None)
+    look = at_rest(lambda: look_at(corpus, val, recipe.data, partial(choose_vocabulary, budget)), lambda en, zh: None)
     reading = time.perf_counter() - began
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     runtime.settle(machine)
     machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
-    plan = make_plan(facts, budget, machine, recipe, request.seed or 0, start_seconds=0.0)
-    return replace(plan, foreseen=plan.foreseen | outlook(plan, facts, machine, reading))
+    plan = make_plan(look.facts, budget, machine, recipe, request.seed or 0, start_seconds=reading)
+    workers = workers_for(machine.device, machine.threads)
+    curve = pilot(look.train, look.held_out, look.held_out_bytes, look.facts.vocab_size, workers_for("cpu", machine.threads))
+    bits = foretold_bits(curve, plan, look.facts.train_tokens)
+    return replace(plan, foreseen=plan.foreseen | outlook(plan, look.facts, machine, workers, reading) | bits)
 
 
-def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary) -> TextFacts:
-    """What the plan needs to know of the text, its tokens estimated from a sample."""
+def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary) -> Look:
+    """The text's tokens are estimated from pieces of it."""
     split = survey(corpus, val, settings.held_out_bytes or 0)
     tokenizer = train_tokenizer(split, corpus, settings, vocab_size)
-    probed = [text.encode() for text in sample(split.train_documents(corpus), split.train_bytes, PROBE_BYTES)]
-    num_bytes = sum(map(len, probed))
-    tokens_per_byte = sum(len(tokenizer.encode(text.decode())) for text in probed) / max(1, num_bytes)
-    return TextFacts(
+
+    def encoded(documents: Iterable[Document], num_bytes: int, most: int) -> tuple[np.ndarray, int]:
+        """Ids of pieces of some documents, and their bytes."""
+        texts = list(sample(documents, num_bytes, most))
+        ids = [[tokenizer.end_of_text, *tokenizer.encode(text)] for text in texts]
+        return np.array([*chain(*ids), tokenizer.end_of_text]), sum(len(text.encode()) for text in texts)
+
+    train, train_bytes = encoded(split.train_documents(corpus), split.train_bytes, TEXT_BYTES)
+    held_out, held_out_bytes = encoded(split.held_out_documents(val or corpus), split.val_bytes, HELD_OUT_BYTES)
+    tokens_per_byte = len(train) / max(1, train_bytes)
+    facts = TextFacts(
         split.train_bytes,
         max(2, round(split.train_bytes * tokens_per_byte)),
         split.val_bytes,
         max(2, round(split.val_bytes * tokens_per_byte)),
         tokenizer.vocab_size,
-        compressed_bits(b"".join(probed)),
     )
+    return Look(facts, train, held_out, held_out_bytes)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:

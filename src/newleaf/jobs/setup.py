@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
@@ -13,17 +15,17 @@ from newleaf.checkpoint.state import Best, Decision, State
 from newleaf.conversion.huggingface import read_metadata
 from newleaf.errors import CheckpointError, RunError, UsageError
 from newleaf.evaluation.baselines import baseline_bytes
+from newleaf.jobs.pilot import HELD_OUT_BYTES, WORTH_ITS_TIME, foretold_bits, pilot
 from newleaf.jobs.view import View
 from newleaf.runs import Run
 from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import Data, add_text, compressed_bits, corpora, open_data, prepare, write_manifest
+from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.workers import Workers, workers_for
 
-PROBED_TOKENS = 256_000  # of the training text, at a byte each or more, that are compressed to see how hard it is to foretell
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
 
 
@@ -72,6 +74,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     if planned is not None and planned.config.vocab_size != data.tokenizer.vocab_size:
         raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
+    if planned is None and (budget.minutes or 0) >= WORTH_ITS_TIME:
+        plan = replace(plan, foreseen=plan.foreseen | foretold(plan, data, machine.threads))
     judged = {"baseline_bytes": float(baseline_bytes(plan.budget.minutes, 0))}  # of the held-out text, by the baselines
     plan = replace(plan, decisions=request.decisions or plan.decisions, foreseen=plan.foreseen | judged)
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
@@ -209,8 +213,16 @@ def guess_steps(budget: Budget, state: State) -> int:
 
 def text_facts(data: Data) -> TextFacts:
     manifest = data.manifest
-    bits = compressed_bits(data.text(data.train[:PROBED_TOKENS]))
-    return TextFacts(manifest["train_bytes"], len(data.train), manifest["val_bytes"], len(data.val), data.tokenizer.vocab_size, bits)
+    return TextFacts(manifest["train_bytes"], len(data.train), manifest["val_bytes"], len(data.val), data.tokenizer.vocab_size)
+
+
+def foretold(plan: Plan, data: Data, threads: int) -> dict[str, float]:
+    """The bits per byte to come, by a pilot on the run's own tokens."""
+    pieces = 16
+    size = min(len(data.val) // pieces, HELD_OUT_BYTES // pieces // 3)  # a token has some three bytes
+    held_out = np.concatenate([data.val[first : first + size] for first in range(0, len(data.val), max(1, len(data.val) // pieces))])
+    curve = pilot(data.train, held_out, data.num_bytes(held_out[1:]), data.tokenizer.vocab_size, workers_for("cpu", threads))
+    return foretold_bits(curve, plan, len(data.train))
 
 
 def fingerprint(machine: runtime.Machine) -> str:

@@ -17,7 +17,7 @@ from newleaf.settings import build, leaves
 from newleaf.training.clock import Budget
 from newleaf.training.costs import peak_bytes, step_seconds
 from newleaf.training.plan import Plan, Reason, TextFacts
-from newleaf.training.scaling import BAND, affordable_parameters, excess_loss, expected_bits
+from newleaf.training.scaling import affordable_parameters, excess_loss
 from newleaf.training.settings import DataSettings, Recipe
 
 SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
@@ -303,23 +303,18 @@ def explain_the_rest(c: Choices) -> None:
 
 
 def foresee(plan: Plan, c: Choices) -> dict[str, float]:
-    """Seconds, memory, disk and bits per byte, before anything is trained."""
+    """Seconds, memory and disk, before anything is trained."""
     tokens = plan.last_step * plan.batch_tokens
     state_bytes = size.parameter_bytes(plan.config)
     micro_tokens = (plan.recipe.train.micro_batch or 1) * plan.context
     seconds = (
         plan.budget.seconds or c.start_seconds + plan.last_step * step_seconds(plan.config, c.machine, plan.batch_tokens) / TRAINING_SHARE
     )
-    excess = excess_loss(size.matmul_weights(plan.config), tokens, max(1, c.text.train_tokens))
-    expected = expected_bits(excess, c.text.compressed_bits)
     return {
         "parameters": size.parameters(plan.config),
         "epochs": tokens / max(1, c.text.train_tokens),
         "seconds": seconds,
         "peak_memory_bytes": peak_bytes(plan.config, micro_tokens, c.machine),
         "disk_bytes": state_bytes + 4 * 3 * state_bytes + 2 * (c.text.train_tokens + c.text.val_tokens),
-        "val_bpb": expected,
-        "val_bpb_low": expected * (1 - BAND),
-        "val_bpb_high": expected * (1 + BAND),
         "matmul_flops_per_second": c.machine.matmul_flops_per_second or 0.0,
     }

@@ -23,7 +23,6 @@ class TextFacts:
     val_bytes: int
     val_tokens: int
     vocab_size: int
-    compressed_bits: float  # a byte, of a piece of the training text as xz writes it: how hard the text is to foretell
 
 
 @dataclass(frozen=True)

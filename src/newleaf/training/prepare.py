@@ -4,7 +4,7 @@ The manifest is written last: a data directory without one is a torso, and the n
 """
 
 import hashlib
-import lzma
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from newleaf.tokens.shards import Shards, write_shards
 from newleaf.tokens.tokenizer import Tokenizer
 from newleaf.training.settings import DataSettings
 
-COMPRESSED_BYTES = 256_000  # of the training text
+BLOCK = 8_192  # characters
 
 PlanVocabulary = Callable[[int], int]  # from the bytes of the training text
 Tell = Callable[[str, str], None]  # a person what is happening, in English and in Chinese
@@ -98,7 +98,7 @@ def encode_text(
 
 
 def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings, vocab_size: PlanVocabulary) -> Tokenizer:
-    """Learned from the training part alone, from all of it or from the same leading share of each document."""
+    """Learned from the training part alone, from all of it or from blocks all through it."""
     assert settings.tokenizer_bytes is not None
     texts_seen = sample(split.train_documents(corpus), split.train_bytes, settings.tokenizer_bytes)
     return Tokenizer.train(texts_seen, settings.vocab_size or vocab_size(split.train_bytes))
@@ -182,17 +182,15 @@ def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
     )
 
 
-def compressed_bits(text: bytes) -> float:
-    """Bits a byte of up to 256 KB of `text` as xz writes it."""
-    piece = text[:COMPRESSED_BYTES]
-    return 8 * len(lzma.compress(piece, preset=6)) / max(1, len(piece))
-
-
 def sample(documents: Iterable[Document], total_bytes: int, most_bytes: int) -> Iterator[str]:
-    """The same leading share of each document, so that all together have at most `most_bytes`."""
-    share = min(1.0, most_bytes / max(1, total_bytes))
+    """Of all blocks of the documents every n-th, about `most_bytes` together: its end counts like its beginning."""
+    every = max(1, math.ceil(total_bytes / most_bytes))
+    number = 0
     for document in documents:
-        yield document.text if share == 1 else document.text[: int(len(document.text) * share) + 1]
+        for first in range(0, len(document.text), BLOCK) if every > 1 else [0]:
+            if number % every == 0:
+                yield document.text[first : first + BLOCK] if every > 1 else document.text
+            number += 1
 
 
 def texts(documents: Iterable[Document]) -> Iterator[str]:

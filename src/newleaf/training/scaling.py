@@ -13,8 +13,6 @@ import math
 PARAMETER_COST, PARAMETER_POWER = 0.92, 0.31  # in nats a token at a million parameters in products; the fit itself gives 0.68, but
 # then the law prefers models that are smaller than those that won at 40, 100 and 300 CPU seconds (0.3, 0.6 and 1 million)
 TOKEN_COST, TOKEN_POWER = 1.45, 0.34  # at a million tokens
-FLOOR, SLOPE = 0.3, 0.17  # of bits per byte over those of xz, against the excess: some forty runs, code and Shakespeare together
-BAND = 0.25  # of the expected bits per byte: the worst of these runs is 22 % off
 REPEAT_WORTH = 5.0  # R*_D: Muennighoff et al. found 15.4; on a megabyte a model that reads less often but is larger ends lower (lab/LOG.md)
 EXCESS_WORTH = 5.3  # R*_N of Muennighoff et al. 2023
 
@@ -43,11 +41,6 @@ def affordable_parameters(tokens: float, unique_tokens: float) -> float:
 def worth_of(tokens: float, unique_tokens: float) -> float:
     """Fresh tokens that would teach as much as `tokens` of a text that has `unique_tokens`."""
     return unique_tokens * diminishing(tokens / unique_tokens, REPEAT_WORTH)
-
-
-def expected_bits(excess: float, compressed_bits: float) -> float:
-    """Bits per byte to expect of a text that xz writes in `compressed_bits` a byte (256 KB of it, by itself)."""
-    return min(8.0, compressed_bits * (FLOOR + SLOPE * excess))
 
 
 def diminishing(times: float, worth: float) -> float:

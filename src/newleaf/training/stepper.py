@@ -1,0 +1,52 @@
+"""A model and its optimizer, moved by one batch at a time: what the loop does in a step, with nothing around it, for trials.
+
+Trials tell what a run will take and reach (jobs/outlook.py); benchmarks ask what a setting is worth.
+"""
+
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from newleaf.loss.language import language
+from newleaf.model.config import ModelConfig
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import PRODUCT_DTYPE, Dropout, Precision
+from newleaf.optim.optimizer import Optimizer
+from newleaf.optim.settings import OptimSettings
+from newleaf.training.gradients import Gradients
+from newleaf.workers import Workers
+
+
+class Stepper:
+    """`rows` windows are in work at a time. `seconds` are those of each move: of the gradients, and of the optimizer."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        settings: OptimSettings,
+        precision: Precision,
+        workers: Workers,
+        rows: int,
+        device: str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        self.seconds = list[tuple[float, float]]()
+        self.model = Decoder(config, torch.Generator().manual_seed(seed)).to(device)
+        self._optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
+
+        def loss(model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
+            hidden = model.hidden(inputs, dropout=dropout, precision=precision)
+            return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
+
+        self._gradients = Gradients(self.model, loss, device, workers, rows)
+
+    def move(self, inputs: np.ndarray, targets: np.ndarray, scale: float = 1.0, dropout: Dropout | None = None) -> None:
+        """One step on a batch (B, T), with the rates times `scale`."""
+        began = time.perf_counter()
+        self._gradients(inputs, targets, dropout=lambda part: dropout, stopped=lambda: False)
+        between = time.perf_counter()
+        self._optimizer.clip()
+        self._optimizer.step(scale)
+        self.seconds.append((between - began, time.perf_counter() - between))
