@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from newleaf.runtime import return_freed_memory
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -54,6 +56,7 @@ def release(device: str) -> None:
     import torch
 
     gc.collect()  # threads leave an error in a circle: its frame holds the future that holds the error
+    return_freed_memory()
     if device == "cuda":
         torch.cuda.empty_cache()
     elif device == "mps":

@@ -85,14 +85,24 @@ def keep_freed_memory() -> None:
 
     A training step takes 4 to 5 % less time (lab/LOG.md, 2026-11-24). Other C libraries are left as they are.
     """
+    set_malloc(trim_threshold=2**31 - 1, mmap_threshold=2**30)
+
+
+def return_freed_memory() -> None:
+    """Undo it, where memory is short: what one thread keeps, another cannot have."""
+    set_malloc(trim_threshold=128 << 10, mmap_threshold=128 << 10)  # glibc's own
+
+
+def set_malloc(trim_threshold: int, mmap_threshold: int) -> None:
+    """Hand back what is free, and set the sizes above which glibc does so by itself."""
     try:
         library = ctypes.CDLL(None)
         trim, mallopt = library.malloc_trim, library.mallopt
     except (OSError, AttributeError, TypeError):
         return
     trim(0)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(M_MMAP_THRESHOLD, 2**30)
+    mallopt(M_TRIM_THRESHOLD, trim_threshold)
+    mallopt(M_MMAP_THRESHOLD, mmap_threshold)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h

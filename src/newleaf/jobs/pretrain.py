@@ -20,6 +20,7 @@ from newleaf.jobs.ending import write_ending
 from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
 from newleaf.jobs.view import View
 from newleaf.loss.language import language
+from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import PRODUCT_DTYPE, Dropout
@@ -227,8 +228,9 @@ class Pretraining:
     def _finish(self, loop: Loop) -> dict[str, Any]:
         """Score everything that is held out, with the final weights and with the best ones."""
         setup, state = self.setup, loop.state
-        products = MATMULS - MATMULS // 2
-        self.rate = runtime.matmul_rate(state.matmul_seconds + runtime.matmul_seconds(setup.machine.device, self.precision, products))
+        with suppress(Shortage):  # the first half says it, too
+            more = attempt(runtime.matmul_seconds, setup.machine.device, self.precision, MATMULS - MATMULS // 2)
+            self.rate = runtime.matmul_rate(state.matmul_seconds + more)
         assert state.best is not None
         self.final = self._whole(loop.model)
         self.best = self.final

@@ -17,7 +17,7 @@ from newleaf.settings import build, leaves
 from newleaf.training.clock import Budget
 from newleaf.training.costs import peak_bytes, step_seconds
 from newleaf.training.plan import Plan, Reason, TextFacts
-from newleaf.training.scaling import affordable_parameters, excess_loss
+from newleaf.training.scaling import affordable_parameters, excess_loss, worth_of
 from newleaf.training.settings import DataSettings, Recipe
 
 SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
@@ -32,7 +32,10 @@ LADDER = (  # depth and width of what may be chosen; at one size the shallower m
 )  # fmt: skip
 SMALL_HEADS = 384  # below this width heads are 32 wide: 0.6 % fewer bits than 64 at the width of 128 (lab/LOG.md, 2026-11-24)
 TRAINING_SHARE = 0.88  # of what is left of a budget in minutes when training begins; the rest goes into evaluations, samples, saving
-BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # so many at so many seen; otherwise as their root, from half
+BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # so many at so many seen, or as many fresh as these are worth; else as their root, from half
+OFTEN = 3.0  # readings of the text, from which on there is dropout and more weight decay
+DROPOUT_A_READING, MOST_DROPOUT = 0.02, 0.2  # 0.1 was best at 5 readings, 0.2 from 9 to 21 (lab/LOG.md, 2026-11-25)
+WEIGHT_DECAY, WEIGHT_DECAY_OFTEN = 0.1, 0.5  # the second gains 0.2 to 4 % where a text is read 5 to 21 times (lab/LOG.md, 2026-11-25)
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
 
 
@@ -67,7 +70,7 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
         "train.dropout": choose_dropout(c, last_step * batch_tokens),
         "train.micro_batch": choose_micro_batch(c, config, batch_tokens),
     }
-    values |= choose_rhythm(c, config, batch_tokens, last_step) | choose_optim(c, last_step)
+    values |= choose_rhythm(c, config, batch_tokens, last_step) | choose_optim(c, last_step, batch_tokens)
     explain_the_rest(c)
     values |= (chosen := dict(leaves(recipe)))
     ours = {"data.held_out_bytes": held_out_bytes(budget), "data.tokenizer_bytes": tokenizer_bytes(budget)}  # filled in beforehand
@@ -203,7 +206,8 @@ def batch_and_steps(c: Choices, config: ModelConfig) -> tuple[int, int]:
     batch_tokens = chosen or max(1, round(min(BATCH_TOKENS, max(context, c.text.train_tokens // 4)) / context)) * context
     steps = steps_in(c, config, batch_tokens)
     if chosen is None:
-        wanted = max(BATCH_TOKENS / 2, batch_tokens * math.sqrt(batch_tokens * steps / BATCH_TOKENS_SEEN))
+        worth = worth_of(batch_tokens * steps, max(1, c.text.train_tokens))
+        wanted = max(BATCH_TOKENS / 2, batch_tokens * math.sqrt(worth / BATCH_TOKENS_SEEN))
         batch_tokens = max(1, min(round(wanted / context), c.text.train_tokens // 4 // context)) * context
         steps = steps_in(c, config, batch_tokens)
     return batch_tokens, steps
@@ -231,19 +235,23 @@ def choose_micro_batch(c: Choices, config: ModelConfig, batch_tokens: int) -> in
 
 
 def choose_dropout(c: Choices, tokens: int) -> float:
-    """None while most text is new; from the fourth reading on a novel's held-out end got worse without it (lab/LOG.md, 2026-11-24)."""
+    """A fiftieth for each time that the text is read, up to 0.2; none where most text is new."""
     epochs = tokens / max(1, c.text.train_tokens)
     c.say("train.dropout", f"the text is read {epochs:.1f} times", f"全文要读 {epochs:.1f} 遍")
-    return 0.0 if epochs < 4 else 0.1 if epochs < 20 else 0.2
+    return 0.0 if epochs < OFTEN else min(MOST_DROPOUT, round(DROPOUT_A_READING * epochs, 2))
 
 
-def choose_optim(c: Choices, last_step: int) -> dict[str, Any]:
+def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any]:
     """Rates for Muon and AdamW, warm-up and decay."""
     c.say(
         "optim.kind", "Muon learns most from few steps; tables and norms take AdamW", "步数少时 Muon 学得最多；嵌入、输出层和归一化用 AdamW"
     )
     c.say("optim.lr", "the best of a search on small texts, for every size", "在小文本上搜索到的最好值，各种大小都用它")
-    c.say("optim.weight_decay", "a tenth, as is usual", "通常取十分之一")
+    often = last_step * batch_tokens / max(1, c.text.train_tokens) >= OFTEN
+    if often:
+        c.say("optim.weight_decay", "more than usual, because the text is read again and again", "比通常大，因为文本要反复读")
+    else:
+        c.say("optim.weight_decay", "a tenth, as is usual", "通常取十分之一")
     c.say("optim.warmup_steps", "the first twentieth, at most 100 steps", "开头的二十分之一，最多 100 步")
     c.say(
         "optim.decay_fraction",
@@ -256,7 +264,7 @@ def choose_optim(c: Choices, last_step: int) -> dict[str, Any]:
         "optim.embedding_lr": 0.03,
         "optim.head_lr": 0.01,
         "optim.norm_lr": 0.003,
-        "optim.weight_decay": 0.1,
+        "optim.weight_decay": WEIGHT_DECAY_OFTEN if often else WEIGHT_DECAY,
         "optim.decay_fraction": 0.4,
         "optim.warmup_steps": max(1, min(100, last_step // 20)),
     }
