@@ -131,7 +131,7 @@ def plan(
     with `resume` it is that of the run that stands there.
 
     Returns {parameters, vocab_size, context, width, depth, batch_tokens, epochs, precision, threads, seconds, peak_memory_bytes,
-    disk_bytes, val_bpb, val_bpb_low, val_bpb_high, reasons}.
+    matmul_flops_per_second, disk_bytes, val_bpb, val_bpb_low, val_bpb_high, reasons}.
     """
     from newleaf.jobs.foresee import foresee_run
 

@@ -11,7 +11,7 @@ from newleaf.runtime import Machine
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.workers import num_workers
 
-PROCESS_BYTES = 340_000_000  # torch, the interpreter and what threads keep for themselves, before any tensor (lab/LOG.md, 2026-11-25)
+PROCESS_BYTES = 375_000_000  # torch, the interpreter and what threads keep for themselves, before any tensor (lab/LOG.md, 2026-11-25)
 PROCESS_BYTES_EARLY, BYTES_A_JUDGED_BYTE = 250_000_000, 95  # before the first step (lab/LOG.md, 2026-11-25)
 EFFICIENCY = 0.8  # of products as thin as a model's, beside the square ones that the rate is measured with
 VALUES_PER_SECOND = {  # read or written around the products, by (is a CPU, precision); on a GPU a guess
