@@ -219,7 +219,7 @@ def text_facts(data: Data) -> TextFacts:
 def foretold(plan: Plan, data: Data, threads: int) -> dict[str, float]:
     """The bits per byte to come, by a pilot on the run's own tokens."""
     pieces = 16
-    size = min(len(data.val) // pieces, HELD_OUT_BYTES // pieces // 3)  # a token has some three bytes
+    size = max(2, min(len(data.val) // pieces, HELD_OUT_BYTES // pieces // 3))  # a token has some three bytes
     held_out = np.concatenate([data.val[first : first + size] for first in range(0, len(data.val), max(1, len(data.val) // pieces))])
     curve = pilot(data.train, held_out, data.num_bytes(held_out[1:]), data.tokenizer.vocab_size, workers_for("cpu", threads))
     return foretold_bits(curve, plan, len(data.train))
