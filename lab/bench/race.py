@@ -99,7 +99,8 @@ class Race:
         text, out, peer = prepared(cell.text, self.work), self.work / "runs" / cell.name, self.peers[cell.tool]
         setting = next(setting for setting in self.settings[cell.tool] if setting.name == cell.setting)
         data = peer.prepare(text, setting, self.work / "data" / cell.tool)
-        timing = clock.within(60 * cell.minutes, peer, data, setting, out, cell.repeat)
+        tolerance = clock.GRID if cell.part == "grid" else clock.RACE
+        timing = clock.within(60 * cell.minutes, tolerance, peer, data, setting, out, cell.repeat)
         trained = peer.trained(data, setting, out)
         took = {"seconds": round(timing.seconds, 2), "wall_seconds": round(timing.wall_seconds, 2), "attempts": timing.attempts}
         size = {"iterations": timing.iterations, "parameters": trained.parameters, "tokens": timing.iterations * peer.tokens(setting)}

@@ -12,10 +12,13 @@ import newleaf
 from newleaf.evaluation.baselines import baseline_seconds
 from newleaf.jobs.outlook import measured_step_seconds
 from newleaf.jobs.pilot import BAND, Curve, pilot
+from newleaf.jobs.setup import foretold
+from newleaf.runs import Run
 from newleaf.text.document import Document
 from newleaf.training.clock import Budget
 from newleaf.training.costs import run_seconds, step_seconds
-from newleaf.training.prepare import BLOCK, sample
+from newleaf.training.planfile import read_plan
+from newleaf.training.prepare import BLOCK, open_data, sample
 from newleaf.workers import Workers
 
 
@@ -38,6 +41,15 @@ def test_what_is_foretold_falls_with_tokens_and_not_with_repeated_ones() -> None
     curve = Curve(2.5, 2.2, 2.1)
     once, often = curve.followed(1e7, 1e7), curve.followed(1e7, 1e5)
     assert once < often < curve.followed(1e5, 1e5) <= 8
+
+
+def test_a_run_foretells_from_its_own_tokens_even_where_almost_nothing_is_held_out(trained: Path) -> None:
+    run = Run(trained)
+    plan, data = read_plan(run)[0], open_data(run, verify=False)
+    for held_out in (len(data.val), 5):
+        bits = foretold(plan, replace(data, val=data.val[:held_out]), threads=1)
+        assert 0 < bits["val_bpb_low"] < bits["val_bpb"] < bits["val_bpb_high"]
+        assert bits["val_bpb_high"] <= 8 * (1 + BAND)
 
 
 def test_a_sample_comes_from_all_through_the_text() -> None:

@@ -1,9 +1,10 @@
 """A peer's training in the seconds of the budget: it has no clock, so its number of iterations is found first.
 
 A calibration, which costs nothing, runs some twenty-five iterations and is stopped; its seconds an iteration give the number for the
-budget, and the peer's schedule spans exactly these. If the loop then took 3 % more or 5 % less than the budget, it runs once more with
-the number corrected. What counts is the loop alone, its first iteration (compilation, a first evaluation) as if it were like the others:
-imports, tokenizer, reading and writing are a present to the peers.
+budget, and the peer's schedule spans exactly these. If the loop then took more or less than a tolerance allows, it runs once more with
+the number corrected: in the race 3 % more or 5 % less, in the grid, where settings far apart are told from each other, a tenth.
+What counts is the loop alone, its first iteration (compilation, a first evaluation) as if it were like the others: imports, tokenizer,
+reading and writing are a present to the peers.
 """
 
 import os
@@ -20,7 +21,7 @@ from peers.tool import Command, Peer, emptied
 
 WARM, ENOUGH, LONG_ENOUGH = 5, 30, 15.0  # iterations that do not count, iterations in all, or seconds
 FAR = 1_000  # iterations that a calibration asks for
-OVER, SHORT = 0.03, 0.05  # of the budget
+RACE, GRID = (-0.05, 0.03), (-0.1, 0.1)  # of the budget: less and more
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def counted(seconds: list[float]) -> float:
     return sum(rest) / len(rest) * len(seconds)
 
 
-def within(budget: float, peer: Peer, data: Path, setting: Setting, out: Path, seed: int) -> Timing:
-    """Train in `budget` seconds; the weights are in `out`."""
+def within(budget: float, tolerance: tuple[float, float], peer: Peer, data: Path, setting: Setting, out: Path, seed: int) -> Timing:
+    """Train in `budget` seconds, `tolerance` of them less or more; the weights are in `out`."""
     number = max(1, round(budget / calibrate(peer.command(data, setting, FAR, emptied(out), seed), out)))
     for attempt in (1, 2):
         began = time.perf_counter()
@@ -54,7 +55,7 @@ def within(budget: float, peer: Peer, data: Path, setting: Setting, out: Path, s
             raise RaceError(f"{peer.name} {setting.name} ended after {len(seconds)} of {number} iterations: see {log_of(out)}.")
         timing = Timing(number, counted(seconds), wall, attempt)
         number = max(1, round(number * budget / timing.seconds))
-        if -SHORT <= timing.seconds / budget - 1 <= OVER or number == timing.iterations:
+        if tolerance[0] <= timing.seconds / budget - 1 <= tolerance[1] or number == timing.iterations:
             break
     return timing
 

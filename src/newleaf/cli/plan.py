@@ -62,8 +62,9 @@ def plan(
         print(json.dumps(result, ensure_ascii=False))
         return
     reasons = result.pop("reasons")
+    widest = max(map(len, result))
     for name, value in result.items():
-        print(f"{name:18} {f'{value:,.4g}' if isinstance(value, float) else f'{value:,}' if isinstance(value, int) else value}")
+        print(f"{name:{widest}} {f'{value:,.4g}' if isinstance(value, float) else f'{value:,}' if isinstance(value, int) else value}")
     print()
     for name, reason in reasons.items():
         print(f"{name}{'：' if language() == 'zh' else ': '}{reason}")

@@ -19,13 +19,13 @@ from newleaf.generation.settings import Sampling
 from newleaf.jobs.ending import write_ending
 from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
 from newleaf.jobs.view import View
-from newleaf.loss.language import language
 from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
-from newleaf.model.layers import PRODUCT_DTYPE, Dropout
+from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
 from newleaf.training.clock import Pace, Stopwatch, enough
+from newleaf.training.gradients import next_token
 from newleaf.training.loop import Loop
 from newleaf.training.metrics import Metrics
 from newleaf.training.planfile import write_plan
@@ -151,8 +151,7 @@ class Pretraining:
         return self.setup.plan.recipe.train.precision or "float32"
 
     def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-        hidden = model.hidden(inputs, dropout=dropout, precision=self.precision)
-        return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[self.precision])
+        return next_token(model, inputs, targets, dropout, self.precision)
 
     def evaluate(self, model: Decoder) -> Evaluation:
         began = self.setup.stopwatch()

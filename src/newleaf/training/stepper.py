@@ -4,18 +4,17 @@ Trials tell what a run will take and reach (jobs/outlook.py); benchmarks ask wha
 """
 
 import time
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from newleaf.loss.language import language
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
-from newleaf.model.layers import PRODUCT_DTYPE, Dropout, Precision
+from newleaf.model.layers import Dropout, Precision
 from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.settings import OptimSettings
-from newleaf.training.gradients import Gradients
+from newleaf.training.gradients import Gradients, next_token
 from newleaf.workers import Workers
 
 
@@ -35,12 +34,7 @@ class Stepper:
         self.seconds = list[tuple[float, float]]()
         self.model = Decoder(config, torch.Generator().manual_seed(seed)).to(device)
         self._optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
-
-        def loss(model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-            hidden = model.hidden(inputs, dropout=dropout, precision=precision)
-            return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
-
-        self._gradients = Gradients(self.model, loss, device, workers, rows)
+        self._gradients = Gradients(self.model, partial(next_token, precision=precision), device, workers, rows)
 
     def move(self, inputs: np.ndarray, targets: np.ndarray, scale: float = 1.0, dropout: Dropout | None = None) -> None:
         """One step on a batch (B, T), with the rates times `scale`."""
