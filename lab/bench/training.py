@@ -10,11 +10,13 @@ import json
 import statistics
 import time
 
-from costs import Stepper
+import numpy as np
+from costs import SETTINGS
 
 from newleaf import runtime
 from newleaf.model import size
 from newleaf.model.config import preset
+from newleaf.training.stepper import Stepper
 from newleaf.workers import workers_for
 
 
@@ -24,18 +26,22 @@ def measure(precision: runtime.Precision, arguments: argparse.Namespace) -> dict
     runtime.settle(machine)
     runtime.keep_freed_memory()
     config = preset("qwen3", vocab_size=arguments.vocab, width=arguments.width, depth=arguments.depth, context=arguments.context)
-    stepper = Stepper(config, precision, arguments.batch, workers_for(machine.device, machine.threads))
+    rows = arguments.batch // config.context
+    stepper = Stepper(config, SETTINGS, precision, workers_for(machine.device, machine.threads), rows, machine.device)
+    ids = np.random.default_rng(0).integers(0, config.vocab_size, (rows, config.context))
     products, began = runtime.matmul_seconds(machine.device, precision, 5), time.perf_counter()
     while len(stepper.seconds) < 3 or time.perf_counter() - began < arguments.seconds:
-        stepper.step()
+        stepper.move(ids, ids)
     rate = runtime.matmul_rate(products + runtime.matmul_seconds(machine.device, precision, 5))
-    seconds = statistics.median(stepper.seconds[1:])
+    steps = [gradients + updates for gradients, updates in stepper.seconds[1:]]
+    seconds = statistics.median(steps)
     flops = size.flops_per_token(config) * arguments.batch / seconds
     return {
         "precision": precision,
         "parameters": size.parameters(config),
         "step_seconds": round(seconds, 4),
-        "spread": [round(min(stepper.seconds[1:]), 4), round(max(stepper.seconds[1:]), 4)],
+        "spread": [round(min(steps), 4), round(max(steps), 4)],
+        "updates_seconds": round(statistics.median(updates for _, updates in stepper.seconds[1:]), 4),
         "tokens_per_second": round(arguments.batch / seconds),
         "gflops": round(flops / 1e9, 1),
         "matmul_gflops": round(rate / 1e9, 1),

@@ -7,11 +7,12 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Precision = Literal["float32", "bf16"]
 STARTED = time.monotonic()  # of the first import: the best there is where the process's own start cannot be asked
@@ -118,17 +119,26 @@ def has_bf16(device: str) -> bool:
 
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    in_vectors = capabilities.get("avx512_bf16") and not made_by_intel()
-    return device == "cpu" and bool(capabilities.get("amx_bf16") or in_vectors)
+    in_vectors = can("avx512_bf16") and not made_by_intel()
+    return device == "cpu" and (can("amx_bf16") or in_vectors)
 
 
 def made_by_intel() -> bool:
     """The processor. MKL, which multiplies float32 for torch, has its fast ways for these alone."""
+    return "Intel" in str(processor().get("cpu_name"))
+
+
+def can(instructions: str) -> bool:
+    """Whether the processor has these, by torch's name for them: amx_bf16, avx512_bf16, …"""
+    return bool(processor().get(instructions))
+
+
+@cache
+def processor() -> Mapping[str, Any]:
+    """What torch knows of it; nothing where torch is older than the question."""
     import torch
 
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "Intel" in str(capabilities.get("cpu_name"))
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def available_cores() -> int:

@@ -20,7 +20,7 @@ from torch import Tensor
 from newleaf.model.cache import Cache
 from newleaf.model.decoder import Decoder, Layer
 from newleaf.model.layers import PRODUCT_DTYPE, Linear, Norm, Precision
-from newleaf.runtime import made_by_intel
+from newleaf.runtime import can, made_by_intel
 
 
 class Product:
@@ -71,9 +71,8 @@ def product_of(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
 def packing_pays(dtype: torch.dtype) -> bool:
     """Whether oneDNN's own order of a bf16 matrix is read faster than `torch.mv` reads rows: 2 to 3 times as fast with avx512_bf16;
     with AMX `torch.mv` is the fast one (lab/LOG.md, 2026-11-24)."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     known = hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return bool(dtype == torch.bfloat16 and known and capabilities.get("avx512_bf16") and not capabilities.get("amx_bf16"))
+    return dtype == torch.bfloat16 and known and can("avx512_bf16") and not can("amx_bf16")
 
 
 class VectorNorm:

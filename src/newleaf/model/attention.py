@@ -15,8 +15,9 @@ from newleaf.model.cache import Cache
 from newleaf.model.config import ModelConfig
 from newleaf.model.layers import Linear, Norm
 from newleaf.model.positions import rotate
+from newleaf.runtime import can
 
-BLOCK = {torch.float32: 64, torch.bfloat16: 256}  # queries at a time; half and twice as many take longer
+BLOCK = {torch.float32: 64, torch.bfloat16: 256 if can("amx_bf16") else 64}  # queries at a time; half and twice as many take longer
 MAX_KEPT = 1024  # tokens; in longer texts probabilities are computed again in the backward, as they would fill the memory
 
 
