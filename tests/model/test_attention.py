@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from newleaf.model.attention import BLOCK, MAX_KEPT, attend, attend_slowly
+from newleaf.model.attention import DTYPES, MAX_KEPT, attend, attend_slowly, block
 
 SHAPES = [(1, 1, 1, 1, 2), (2, 3, 3, 17, 8), (1, 6, 2, 33, 10), (3, 4, 1, 5, 7), (1, 2, 1, MAX_KEPT + 1, 2)]  # B, H, K, T, D
-SHAPES += [(1, 2, 2, block + 3, 4) for block in BLOCK.values()]
+SHAPES += [(1, 2, 2, size + 3, 4) for size in {64, *map(block, DTYPES)}]
 
 
 def random_inputs(shape: tuple[int, ...], dtype: torch.dtype = torch.float32, num_keys: int | None = None) -> list[Tensor]:

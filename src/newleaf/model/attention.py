@@ -5,6 +5,7 @@ blocks take two thirds of the time of torch's fused kernel in float32, and less 
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from newleaf.model.layers import Linear, Norm
 from newleaf.model.positions import rotate
 from newleaf.runtime import can
 
-BLOCK = {torch.float32: 64, torch.bfloat16: 256 if can("amx_bf16") else 64}  # queries at a time; half and twice as many take longer
+DTYPES = (torch.float32, torch.bfloat16)  # of training on a CPU
 MAX_KEPT = 1024  # tokens; in longer texts probabilities are computed again in the backward, as they would fill the memory
 
 
@@ -55,7 +56,7 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The queries are the last T of S positions, and none looks ahead."""
     num_queries, num_keys = q.shape[2], k.shape[2]
-    if q.dtype in BLOCK and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
+    if q.dtype in DTYPES and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
         return CausalBlocks.apply(q, k, v)  # type: ignore[no-any-return,no-untyped-call]
     mask = None
     if 1 < num_queries < num_keys:
@@ -114,7 +115,14 @@ class CausalBlocks(torch.autograd.Function):
 
 def blocks(length: int, dtype: torch.dtype) -> list[tuple[int, int]]:
     """(first, last) of each block of queries."""
-    return [(first, min(first + BLOCK[dtype], length)) for first in range(0, length, BLOCK[dtype])]
+    size = block(dtype)
+    return [(first, min(first + size, length)) for first in range(0, length, size)]
+
+
+@cache
+def block(dtype: torch.dtype) -> int:
+    """Queries at a time; half and twice as many take longer (lab/LOG.md, 2026-11-26)."""
+    return 256 if dtype == torch.bfloat16 and can("amx_bf16") else 64
 
 
 def look(queries: Tensor, keys: Tensor) -> Tensor:
