@@ -30,6 +30,7 @@ from newleaf.evaluation import bits
 from newleaf.model import initial, size
 from newleaf.model.config import preset
 from newleaf.model.layers import Dropout, Precision
+from newleaf.optim import muon
 from newleaf.optim.schedule import multiplier
 from newleaf.optim.settings import OptimSettings
 from newleaf.runtime import keep_freed_memory
@@ -41,8 +42,9 @@ RESULTS = Path(__file__).parent.parent / "results" / "sweep.jsonl"
 DEFAULTS: dict[str, Any] = {
     "vocab": 2048, "width": 128, "depth": 2, "head_dim": 32, "context": 128, "batch": 2048, "seconds": 90.0, "dropout": 0.0, "seed": 0,
     "lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003, "weight_decay": 0.1, "decay": 0.4, "circuits": 1,
-    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0,
+    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 5,
 }  # fmt: skip
+BEFORE = {"bf16": 0, "newton_schulz": 5}  # of lines from when these were no settings
 
 
 def settings_of(line: str) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def measure(a: dict[str, Any], work: Path) -> dict[str, Any]:
     keep_freed_memory()
     if not a["circuits"]:
         initial.look_back = initial.find_again = lambda *_: None
+    muon.NEWTON_SCHULZ_STEPS = a["newton_schulz"]
     text = prepared(a["text"], work) if a["text"] in TEXTS else Text(Path(a["text"]).name, Path(a["text"]))
     train, val, vocab_size, num_bytes = streams(text, a, work)
     tried = Run(a, train, vocab_size)
@@ -143,7 +146,7 @@ def main() -> None:
 
 
 def covers(done: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(done.get(key) == (Path(value).name if key == "text" else value) for key, value in wanted.items())
+    return all((BEFORE | done).get(key) == (Path(value).name if key == "text" else value) for key, value in wanted.items())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,14 @@ def measure(precision: runtime.Precision, arguments: argparse.Namespace) -> dict
     machine = runtime.machine(None, precision)
     runtime.settle(machine)
     runtime.keep_freed_memory()
-    config = preset("qwen3", vocab_size=arguments.vocab, width=arguments.width, depth=arguments.depth, context=arguments.context)
+    config = preset(
+        "qwen3",
+        vocab_size=arguments.vocab,
+        width=arguments.width,
+        depth=arguments.depth,
+        context=arguments.context,
+        head_dim=arguments.head_dim,
+    )
     rows = arguments.batch // config.context
     stepper = Stepper(config, SETTINGS, precision, workers_for(machine.device, machine.threads), rows, machine.device)
     ids = np.random.default_rng(0).integers(0, config.vocab_size, (rows, config.context))
@@ -53,7 +60,7 @@ def measure(precision: runtime.Precision, arguments: argparse.Namespace) -> dict
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--precision", choices=("float32", "bf16"), action="append")
-    for name, default in {"seconds": 20, "width": 320, "depth": 8, "vocab": 4096, "context": 256, "batch": 4096}.items():
+    for name, default in {"seconds": 20, "width": 320, "depth": 8, "vocab": 4096, "context": 256, "batch": 4096, "head_dim": 64}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     for precision in arguments.precision or ("float32", "bf16"):

@@ -2,9 +2,9 @@
 
 A calibration, which costs nothing, runs some twenty-five iterations and is stopped; its seconds an iteration give the number for the
 budget, and the peer's schedule spans exactly these. If the loop then took more or less than a tolerance allows, it runs once more with
-the number corrected: in the race 3 % more or 5 % less, in the grid, where settings far apart are told from each other, a tenth.
-What counts is the loop alone, its first iteration (compilation, a first evaluation) as if it were like the others: imports, tokenizer,
-reading and writing are a present to the peers.
+the number corrected; the grid, which tells settings far apart from each other, allows more than the race. What counts is the loop
+alone, its first iteration (compilation, a first evaluation) as if it were like the others: imports, tokenizer, reading and writing are
+a present to the peers.
 """
 
 import os

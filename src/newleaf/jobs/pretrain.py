@@ -19,13 +19,13 @@ from newleaf.generation.settings import Sampling
 from newleaf.jobs.ending import write_ending
 from newleaf.jobs.setup import MATMULS, Setup, append_decision, begin, extend, resume
 from newleaf.jobs.view import View
+from newleaf.loss.language import next_token
 from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
 from newleaf.training.clock import Pace, Stopwatch, enough
-from newleaf.training.gradients import next_token
 from newleaf.training.loop import Loop
 from newleaf.training.metrics import Metrics
 from newleaf.training.planfile import write_plan

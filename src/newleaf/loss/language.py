@@ -6,9 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import PRODUCT_DTYPE, Dropout, Precision
+
 CHUNK = {"cpu": 1 << 18}  # logits in work at a time: 1 MB of them stays in a core's cache
 CHUNK_ELSEWHERE = 1 << 27
 FEWEST_ROWS = 128  # at a time, lest the products become too thin
+
+
+def next_token(model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None, precision: Precision) -> Tensor:
+    """Of a decoder, a scalar in nats: inputs and targets (B, T) int64, all products in a precision."""
+    hidden = model.hidden(inputs, dropout=dropout, precision=precision)
+    return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
 
 
 def language(hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from newleaf.model.cache import Cache
 from newleaf.model.config import ModelConfig
-from newleaf.model.layers import Linear, Norm
+from newleaf.model.layers import PRODUCT_DTYPE, Linear, Norm
 from newleaf.model.positions import rotate
 from newleaf.runtime import can
 
-DTYPES = (torch.float32, torch.bfloat16)  # of training on a CPU
 MAX_KEPT = 1024  # tokens; in longer texts probabilities are computed again in the backward, as they would fill the memory
 
 
@@ -56,7 +55,7 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The queries are the last T of S positions, and none looks ahead."""
     num_queries, num_keys = q.shape[2], k.shape[2]
-    if q.dtype in DTYPES and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
+    if q.dtype in PRODUCT_DTYPE.values() and q.device.type == "cpu" and q.requires_grad and num_queries == num_keys:
         return CausalBlocks.apply(q, k, v)  # type: ignore[no-any-return,no-untyped-call]
     mask = None
     if 1 < num_queries < num_keys:

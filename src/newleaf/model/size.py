@@ -100,7 +100,7 @@ def activation_bytes(config: ModelConfig, precision: Precision = "float32") -> i
     queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
     stream = 2 * c.width + (queries + keys if c.qk_norm else 0)  # what the norms read, always float32
     products = 2 * c.width + 3 * queries + 2 * keys + {"swiglu": 4, "gelu": 2, "relu": 1}[c.mlp] * c.mlp_width
-    kept = min(c.context, 1024) + (64 if precision == "float32" else 256)  # attention's blocks reach to the diagonal
+    kept = min(c.context, 1024) + (64 if precision == "float32" else 256)  # attention's blocks reach to the diagonal (bf16: with AMX)
     probabilities = c.heads * min(c.context, kept // 2)
     layer = 4 * stream + wide * (products + probabilities)
     return c.depth * layer + (8 + wide) * c.width

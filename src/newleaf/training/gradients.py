@@ -10,19 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from newleaf.loss.language import language
 from newleaf.model.decoder import Decoder
-from newleaf.model.layers import PRODUCT_DTYPE, Dropout, Precision
+from newleaf.model.layers import Dropout
 from newleaf.workers import Workers
 
 Loss = Callable[[Decoder, Tensor, Tensor, Dropout | None], Tensor]  # (model, inputs, targets, dropout) -> mean over the targets
 MakeDropout = Callable[[int], Dropout | None]  # from the number of a part of the batch
-
-
-def next_token(model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None, precision: Precision) -> Tensor:
-    """The loss of pretraining, its products in a precision."""
-    hidden = model.hidden(inputs, dropout=dropout, precision=precision)
-    return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
 
 
 class Gradients:

@@ -9,12 +9,13 @@ from functools import partial
 import numpy as np
 import torch
 
+from newleaf.loss.language import next_token
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout, Precision
 from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.settings import OptimSettings
-from newleaf.training.gradients import Gradients, next_token
+from newleaf.training.gradients import Gradients
 from newleaf.workers import Workers
 
 
