@@ -42,7 +42,7 @@ RESULTS = Path(__file__).parent.parent / "results" / "sweep.jsonl"
 DEFAULTS: dict[str, Any] = {
     "vocab": 2048, "width": 128, "depth": 2, "head_dim": 32, "context": 128, "batch": 2048, "seconds": 90.0, "dropout": 0.0, "seed": 0,
     "lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003, "weight_decay": 0.1, "decay": 0.4, "circuits": 1,
-    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 5,
+    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 3,
 }  # fmt: skip
 BEFORE = {"bf16": 0, "newton_schulz": 5}  # of lines from when these were no settings
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from newleaf.optim.cost import NEWTON_SCHULZ_STEPS
 from newleaf.optim.muon import STACK, Scale, muon_, orthogonalize, orthogonalize_slowly
 
 Shapes = list[tuple[int, int]]
@@ -24,7 +25,7 @@ def trained_by_both(shapes: Shapes, steps: int, scale: Scale, **settings: Any) -
     before = matrices(generator, shapes)
     ours, theirs = [param.clone() for param in before], [torch.nn.Parameter(param.clone()) for param in before]
     momenta = [torch.zeros_like(param) for param in ours]
-    judge = torch.optim.Muon(theirs, adjust_lr_fn=scale, **settings)
+    judge = torch.optim.Muon(theirs, adjust_lr_fn=scale, ns_steps=NEWTON_SCHULZ_STEPS, **settings)
     for step in range(steps):
         grads = [grad * (step != 7) for grad in matrices(generator, shapes)]  # one step has gradients of zero
         for param, grad in zip(theirs, grads, strict=True):
@@ -85,9 +86,10 @@ def with_singular_values(values: torch.Tensor, shape: tuple[int, int]) -> torch.
 
 @pytest.mark.parametrize("shape", [(64, 64), (200, 96), (96, 200)])
 def test_every_direction_is_moved_about_as_far(shape: tuple[int, int]) -> None:
-    stack = with_singular_values(torch.logspace(0, -1.5, min(shape)), shape)  # over a range of 30
+    """A range of 30 becomes one of less than 4 (with five steps of less than 2, which is not worth their time)."""
+    stack = with_singular_values(torch.logspace(0, -1.5, min(shape)), shape)
     moved = torch.linalg.svdvals(orthogonalize(stack))
-    assert float(moved.min()) > 0.65 and float(moved.max()) < 1.25
+    assert float(moved.min()) > 0.32 and float(moved.max()) < 1.25
 
 
 @pytest.mark.parametrize("columns", [64, 96, 200])

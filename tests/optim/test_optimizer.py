@@ -13,6 +13,7 @@ import torch
 
 import newleaf.optim
 from newleaf.errors import CheckpointError
+from newleaf.optim.cost import NEWTON_SCHULZ_STEPS
 from newleaf.optim.groups import group_name
 from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.settings import Kind, OptimSettings
@@ -65,7 +66,8 @@ def judges(params: dict[str, torch.nn.Parameter], kind: Kind) -> Iterator[tuple[
         group = group_name(name, param.ndim)
         lr = {"matrices": RATES["lr"], "embeddings": RATES["embedding_lr"], "head": RATES["head_lr"]}.get(group, RATES["norm_lr"])
         if group == "matrices" and kind == "muon":
-            yield torch.optim.Muon([param], lr=lr, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"), lr
+            settings = {"weight_decay": 0.1, "momentum": 0.95, "ns_steps": NEWTON_SCHULZ_STEPS}
+            yield torch.optim.Muon([param], lr=lr, adjust_lr_fn="match_rms_adamw", **settings), lr
         else:
             yield torch.optim.AdamW([param], lr=lr, weight_decay=0.1 if group == "matrices" else 0.0, **adamw), lr
 
