@@ -22,9 +22,28 @@ style: $(STAMP)
 campaign: $(STAMP)  ## the slow reliability campaigns, in full
 	$(BIN)/python -m pytest -m campaign -s
 
+test-hub: $(STAMP)  ## with real models of the hub; needs a network
+	$(BIN)/python -m pytest -m hub
+
+test-hf4: .venv-hf4/installed  ## what is written is read by transformers 4.57, too
+	.venv-hf4/bin/python -m pytest tests/conversion/test_versions.py
+
+test-ecosystem: .venv-ecosystem/installed  ## what is written passes through peft, trl and lm-eval
+	.venv-ecosystem/bin/python -m pytest -m ecosystem tests/promises/test_ecosystem.py
+
+.venv-hf4/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-hf4
+	.venv-hf4/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep ^torch== constraints.txt)" 'transformers>=4.57,<5' pytest hypothesis -e .
+	@touch $@
+
+.venv-ecosystem/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ecosystem
+	.venv-ecosystem/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep ^torch== constraints.txt)" peft trl lm-eval pytest hypothesis -e .
+	@touch $@
+
 $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-.PHONY: demo test check style campaign
+.PHONY: demo test check style campaign test-hub test-hf4 test-ecosystem

@@ -14,6 +14,7 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # as of what a shell starts in the background: the processes of the tests would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs a network, so none may wait for one
 os.environ["NEWLEAF_LANG"] = "en"  # sentences are compared in English, whatever the locale of whoever runs the tests
 
 hypothesis.settings.register_profile("shared", deadline=None)  # how long an example takes says more of the machine than of newleaf

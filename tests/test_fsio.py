@@ -75,6 +75,21 @@ def test_a_failing_disk_leaves_the_old_folder_or_the_new_one(tmp_path: Path, mon
     assert [p.name for p in tmp_path.iterdir()] == ["trunk"]
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_file_that_a_library_writes_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    path = tmp_path / "model.gguf"
+    monkeypatch.setattr(fsio, "disk", FailingDisk(at, errno.ENOSPC))
+    with pytest.raises(DiskFullError if at else KeyboardInterrupt), fsio.replacing_by_name(path) as name:
+        name.write_bytes(b"whole" if at else b"half")
+        if not at:
+            raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with fsio.replacing_by_name(path) as name:
+        name.write_bytes(b"whole")
+        assert not path.exists()
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("model.gguf", b"whole")]
+
+
 def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
     with fsio.replacing(tmp_path / "data") as writer:
         writer.write(b"one")

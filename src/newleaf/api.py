@@ -1,13 +1,16 @@
-"""Whole jobs for Python and the command line alike: `train`, `plan`, `load`, `evaluate`, `verify`.
+"""Whole jobs for Python and the command line alike: `train`, `plan`, `load`, `evaluate`, `export`, `verify`.
 
 Arguments are checked and the run is locked before torch is imported: a mistake is answered at once.
 """
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from newleaf.conversion.hub import folder_of
+from newleaf.errors import UsageError
 from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
 from newleaf.training.request import make_request, remember, require_state, require_text
@@ -29,6 +32,7 @@ def train(
     epochs: float | None = None,
     val: PathLike | None = None,
     column: str | None = None,
+    base: PathLike | None = None,
     seed: int | None = None,
     recipe: PathLike | None = None,
     resume: bool = False,
@@ -40,9 +44,9 @@ def train(
     """Train a GPT on text and return the figures of summary.json.
 
     `data`: files, folders, globs or "-"; none means the source of the Python standard library. One of `minutes` (10 if none is
-    given), `steps`, `tokens`, `epochs` is the budget. `settings`: {"model.width": 256, …}. `seconds_before`: of the budget, what was
-    spent before this call; from here on everything counts. Errors are newleaf.errors.NewleafError; an interruption is saved and
-    raises Interrupted.
+    given), `steps`, `tokens`, `epochs` is the budget. `base`: a model to go on from (--from), whose shape and tokenizer are kept.
+    `settings`: {"model.width": 256, …}. `seconds_before`: of the budget, what was spent before this call; from here on everything
+    counts. Errors are newleaf.errors.NewleafError; an interruption is saved and raises Interrupted.
     """
     zero = time.monotonic() - seconds_before
     budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
@@ -52,6 +56,7 @@ def train(
         budget=budget,
         val=val,
         column=column,
+        base=base,
         seed=seed,
         recipe=recipe,
         settings=settings or {},
@@ -82,11 +87,15 @@ def train(
 
 
 def load(model: PathLike) -> "Model":
-    """A run directory as a model: `.generate(prompt)`, `.logits(ids)`, `.tokenizer`. ModelError if it is missing or damaged."""
+    """A run directory, a model's folder or a hub name as a model: `.generate(prompt)`, `.logits(ids)`, `.tokenizer`.
+
+    ModelError if it is missing, damaged or not supported.
+    """
+    folder = folder_of(model)
     with importing_torch():
         from newleaf.jobs.loaded import open_model
 
-    return open_model(model)
+    return open_model(folder)
 
 
 def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) -> dict[str, Any]:
@@ -98,6 +107,24 @@ def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) ->
         from newleaf.jobs.evaluate import bits_per_byte
 
     return bits_per_byte(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), column)
+
+
+def export(
+    model: PathLike, out: PathLike, *, to: str, quantize: str | None = None, tell: Callable[[str, str], None] = lambda en, zh: None
+) -> dict[str, Any]:
+    """Write a model as a Hugging Face folder (`to` "hf") or as a GGUF file ("gguf", its numbers of the type `quantize`), and prove it.
+
+    Returns {format, files, max_logit_difference, ids_equal, greedy_equal, bpb_change}; figures of a proof that nothing
+    installed could give are None. ModelError, and nothing is left behind, where what was written answers otherwise.
+    """
+    if to not in ("hf", "gguf") or (quantize is not None and to == "hf"):
+        raise UsageError(f"--to is {to} and --quantize is {quantize}", where="--to", expected="hf, or gguf with --quantize")
+    folder = folder_of(model)
+    with importing_torch():
+        from newleaf.jobs.export import export_model
+        from newleaf.jobs.loaded import open_model
+
+    return export_model(open_model(folder), to, quantize, Path(out), tell)
 
 
 def verify(path: PathLike) -> dict[str, Any]:
@@ -122,6 +149,7 @@ def plan(
     epochs: float | None = None,
     val: PathLike | None = None,
     column: str | None = None,
+    base: PathLike | None = None,
     seed: int | None = None,
     recipe: PathLike | None = None,
     resume: bool = False,
@@ -137,6 +165,16 @@ def plan(
 
     budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     request = make_request(
-        data, out=out, budget=budget, val=val, column=column, seed=seed, recipe=recipe, settings=settings or {}, resume=resume, extend=False
+        data,
+        out=out,
+        budget=budget,
+        val=val,
+        column=column,
+        base=base,
+        seed=seed,
+        recipe=recipe,
+        settings=settings or {},
+        resume=resume,
+        extend=False,
     )
     return foresee_run(request, write=out is not None)

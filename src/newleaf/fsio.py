@@ -147,6 +147,23 @@ def replacing(path: Path, needed: int | None = None) -> Iterator[Writer]:
         disk.sync_folder(path.parent)
 
 
+@contextmanager
+def replacing_by_name(path: Path, needed: int | None = None) -> Iterator[Path]:
+    """A temporary name for a library that writes files itself; what stands there becomes `path` at the end, on an error nothing."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with named_errors(path, needed):
+        try:
+            yield temporary
+            handle = disk.append(temporary)
+            disk.sync(handle)
+            disk.close(handle)
+            disk.rename(temporary, path)
+        except BaseException:
+            remove_tree(temporary)
+            raise
+        disk.sync_folder(path.parent)
+
+
 def write_bytes(path: Path, data: Buffer) -> str:
     """Replace `path` by `data`; returns the sha256."""
     with replacing(path, needed=len(memoryview(data))) as writer:

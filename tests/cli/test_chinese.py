@@ -32,6 +32,7 @@ from newleaf.version import __version__
 SOURCE = Path(newleaf.__file__).parent
 HAN = re.compile("[\u4e00-\u9fff]")
 GAP = "\0"  # a hole, while templates are put together
+VERBS = "train, plan, generate, chat, evaluate, export, verify"
 PARTS = ("message", "expected", "hint")
 DAMAGED = f"{GAP} of {GAP} files are damaged, the first is {GAP}, which "
 MOST = 64  # templates of one expression
@@ -243,7 +244,9 @@ def left_in_english(chinese: str) -> list[str]:
     return [word for word in re.findall(r"(?<![\w.\-/])[A-Za-z][a-z]+(?![\w.\-/(])", plain) if word.islower()]
 
 
-MAY_STAY = {"chat", "default", "gzip", "ids", "linear", "logits", "parquet", "stop", "transformers", "zip", "zstd"}  # names of things
+MAY_STAY = {  # names of things
+    *("chat", "default", "gguf", "gzip", "hf", "ids", "linear", "logits", "parquet", "stop", "transformers", "truncate", "zip", "zstd")
+}
 
 
 def complaint(english: str, chinese: str | None, tokens: list[str]) -> str | None:
@@ -363,8 +366,11 @@ def test_a_command_says_it_in_the_language_asked_for(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("trian x", "没有 trian 这个命令，是不是想写 train？可用的有 train, plan, generate, chat, evaluate, verify；请看 newleaf --help。"),
-        ("frobnicate", "没有 frobnicate 这个命令，可用的有 train, plan, generate, chat, evaluate, verify；请看 newleaf --help。"),
+        (
+            "trian x",
+            "没有 trian 这个命令，是不是想写 train？可用的有 train, plan, generate, chat, evaluate, export, verify；请看 newleaf --help。",
+        ),
+        ("frobnicate", f"没有 frobnicate 这个命令，可用的有 {VERBS}；请看 newleaf --help。"),
         ("train x --minutes", "命令 train 缺少 --minutes 的值；请看 newleaf --help。"),
         ("train x --minutes soon", "--minutes 的值 'soon' 不是数字；请看 newleaf --help。"),
         ("train x --steps 2.5", "--steps 的值是 2.5（应为整数）。"),

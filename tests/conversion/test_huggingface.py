@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from model.configs import CONFIGS, MIXTURE, SIZE, random_decoder, random_ids
 from safetensors.torch import load_file
 
-from newleaf.conversion.huggingface import read_metadata, read_model, weights_from_huggingface, write_model
+from newleaf.conversion.huggingface import read_metadata, read_model, write_model
+from newleaf.conversion.names import copy_in, places, weights_to_huggingface
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig, preset
 from newleaf.model.decoder import Decoder
+from newleaf.model.size import shapes
 
 transformers = pytest.importorskip("transformers")
 FAMILIES = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -25,6 +27,12 @@ LLAMA: dict[str, Any] = {
     "intermediate_size": 52,
 }
 GPT2: dict[str, Any] = {"vocab_size": 97, "n_embd": 40, "n_layer": 2, "n_positions": 24}
+
+
+def rope(kind: str, **values: Any) -> dict[str, Any]:
+    return {"rope_type": kind, "rope_theta": 500.0, **values}
+
+
 THEIRS: dict[str, Any] = {
     "gpt2": lambda: transformers.GPT2Config(**GPT2, n_head=5),
     "gpt2 relu, untied": lambda: transformers.GPT2Config(
@@ -47,10 +55,45 @@ THEIRS: dict[str, Any] = {
             "original_max_position_embeddings": 16,
         },
     ),
+    "llama, linear": lambda: transformers.LlamaConfig(**LLAMA, num_attention_heads=4, rope_parameters=rope("linear", factor=2.5)),
+    "llama, dynamic": lambda: transformers.LlamaConfig(
+        **LLAMA | {"max_position_embeddings": 10}, num_attention_heads=4, rope_parameters=rope("dynamic", factor=2.5)
+    ),
+    "llama, yarn": lambda: transformers.LlamaConfig(
+        **LLAMA, num_attention_heads=4, rope_parameters=rope("yarn", factor=3.0, original_max_position_embeddings=8)
+    ),
+    "llama, yarn as DeepSeek has it": lambda: transformers.LlamaConfig(
+        **LLAMA | {"max_position_embeddings": 40},
+        num_attention_heads=2,
+        rope_parameters=rope(
+            "yarn",
+            factor=4.0,
+            original_max_position_embeddings=9,
+            mscale=1.3,
+            mscale_all_dim=0.7,
+            beta_fast=4,
+            beta_slow=0.5,
+            truncate=False,
+        ),
+    ),
+    "mistral": lambda: transformers.MistralConfig(**LLAMA, num_attention_heads=4, num_key_value_heads=2, head_dim=14, sliding_window=None),
+    "mistral, a window as long as the context": lambda: transformers.MistralConfig(
+        **LLAMA, num_attention_heads=4, num_key_value_heads=2, sliding_window=24
+    ),
+    "qwen2, yarn": lambda: transformers.Qwen2Config(
+        **LLAMA, num_attention_heads=5, num_key_value_heads=1, rope_parameters=rope("yarn", factor=4.0, attention_factor=1.2)
+    ),
     "qwen2": lambda: transformers.Qwen2Config(**LLAMA, num_attention_heads=5, num_key_value_heads=1, tie_word_embeddings=True),
     "qwen3": lambda: transformers.Qwen3Config(**LLAMA, num_attention_heads=6, num_key_value_heads=3, head_dim=16, rms_norm_eps=1e-5),
     "qwen3, default head size": lambda: transformers.Qwen3Config(**LLAMA, num_attention_heads=2, num_key_value_heads=1),
 }
+
+
+def weights_from_huggingface(config: ModelConfig, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    found = {name: torch.empty(shape) for name, shape in shapes(config).items()}
+    for name, parts in places(config, found).items():
+        copy_in(parts, tensors[name])
+    return found
 
 
 def loss_and_gradients(model: torch.nn.Module, logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, dict[str, torch.Tensor]]:
@@ -164,8 +207,6 @@ def test_what_we_write_we_read_back(config: ModelConfig, tmp_path: Path) -> None
 
 @FAMILIES
 def test_weights_go_out_and_in_without_a_change(config: ModelConfig, tmp_path: Path) -> None:
-    from newleaf.conversion.huggingface import weights_to_huggingface
-
     weights = random_decoder(config).state_dict()
     back = weights_from_huggingface(config, weights_to_huggingface(config, weights))
     assert back.keys() == weights.keys()

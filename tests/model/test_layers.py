@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from newleaf.model.config import preset
 from newleaf.model.layers import Dropout, Norm, RmsNorm, rms_norm
-from newleaf.model.positions import rotary_frequencies, rotary_table, rotate, rotate_slowly, sinusoids
+from newleaf.model.positions import rotary_table, rotate, rotate_slowly, sinusoids
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 8), (2, 5, 33), (2, 3, 4, 6)])
@@ -41,7 +41,7 @@ def test_layer_norm_has_a_bias() -> None:
 
 @pytest.mark.parametrize("size", [2, 10, 64])
 def test_rotate_is_rotate_slowly(size: int) -> None:
-    table = rotary_table(9, rotary_frequencies(preset("llama", vocab_size=2, width=64, depth=1, head_dim=size)))[:, 2:]
+    table = rotary_table(preset("llama", vocab_size=2, width=64, depth=1, head_dim=size), 2, 9)
     x = torch.randn(3, 7, 5, size, requires_grad=True)
     fast, slow = rotate(x, table), rotate_slowly(x, table)
     assert fast.is_contiguous()
@@ -51,7 +51,7 @@ def test_rotate_is_rotate_slowly(size: int) -> None:
 
 
 def test_a_turn_keeps_lengths_and_depends_on_distance_alone() -> None:
-    table = rotary_table(20, rotary_frequencies(preset("llama", vocab_size=2, width=64, depth=1)))
+    table = rotary_table(preset("llama", vocab_size=2, width=64, depth=1), 0, 20)
     q, k = torch.randn(2, 1, 1, 1, 32).expand(2, 1, 20, 1, 32)
     turned_q, turned_k = rotate(q, table)[0, 0], rotate(k, table)[0, 0]  # (T, D)
     torch.testing.assert_close(turned_q.norm(dim=-1), q.norm(dim=-1).flatten())

@@ -13,7 +13,7 @@ from newleaf.cli.words import check_settings
 from newleaf.jobs.loaded import Model
 
 SOURCE = Path(newleaf.__file__).parent
-VERBS = ("train", "plan", "generate", "chat", "evaluate", "verify")
+VERBS = ("train", "plan", "generate", "chat", "evaluate", "export", "verify")
 WITH_COMMANDS = [*READMES, ROOT / "CONTRIBUTING.md", *GUIDES]
 
 
@@ -32,7 +32,7 @@ def test_newleaf_lines_are_found() -> None:
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=named)
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
     assert {words[1] for words in commands(page, "make")} <= set(targets)
 
 

@@ -61,7 +61,7 @@ class Stopped:
     def before_the_first_step(self) -> tuple[Setup | None, NewleafError | None, list[str]]:
         """What resuming comes to: something to go on from or an error, and what it said."""
         request = make_request(
-            (), out=self.out, budget={}, val=None, column=None, seed=None, recipe=None, settings={}, resume=True, extend=False
+            (), out=self.out, budget={}, val=None, column=None, base=None, seed=None, recipe=None, settings={}, resume=True, extend=False
         )
         listener = Listener()
         try:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from newleaf.tokens.tokenizer import SPECIAL_TOKENS, Tokenizer, byte_letters
+from newleaf.tokens.interface import byte_letters
+from newleaf.tokens.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 CHINESE = (
     "芳林新叶催陈叶，流水前波让后波。\n朱雀桥边野草花，乌衣巷口夕阳斜。\n旧时王谢堂前燕，飞入寻常百姓家。\n"

@@ -16,7 +16,7 @@ from newleaf.cli.main import run
 from newleaf.evaluation.baselines import baseline_bytes
 from newleaf.runs import read_lines
 from newleaf.tokens.tokenizer import Tokenizer
-from newleaf.training.prepare import train_tokenizer
+from newleaf.training.prepare import tokenizer_for
 
 SHAPE = shlex.split(
     "--model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
@@ -221,10 +221,10 @@ def test_a_log_that_grows_while_it_is_read_costs_no_run(
     def grow_and_train(*arguments: Any) -> Tokenizer:
         with Path("texts/log.txt").open("a") as log:
             log.write("one more line\n")
-        return train_tokenizer(*arguments)
+        return tokenizer_for(*arguments)
 
     for module in ("newleaf.training.prepare", "newleaf.jobs.foresee"):
-        monkeypatch.setattr(f"{module}.train_tokenizer", grow_and_train)
+        monkeypatch.setattr(f"{module}.tokenizer_for", grow_and_train)
     ran("plan", "texts", "--steps", "2", *SHAPE)
     ran("train", "texts", "--out", "run", "--steps", "2", *SHAPE)
     assert "texts/log.txt changed while it was being read; reading the rest again" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`newleaf chat`: a completion chat, until there are models that know turns."""
+"""`newleaf chat`: with a model that was tuned for it, in turns; with another, it continues what is written."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,17 @@ from newleaf.errors import UsageError
 from newleaf.runtime import Precision, language
 
 if TYPE_CHECKING:
+    from newleaf.generation.settings import Sampling
     from newleaf.jobs.loaded import Model
+
+Message = dict[str, str]
+WELCOME = {  # by whether the model has a chat template; English, Chinese
+    False: (
+        "It continues what you write; it was not trained to answer. An empty line ends.",
+        "你写一行，模型接着写；它只会续写，没学过回答。空行结束。",
+    ),
+    True: ("Write a line, and it answers. An empty line ends.", "你说一句，它答一句。空行结束。"),
+}
 
 
 def chat(
@@ -25,12 +35,12 @@ def chat(
     precision: Precision = "float32",
     json_: Json = False,
 ) -> None:
-    """Write a line, and the model goes on from everything said so far. An empty line or Ctrl-D ends.
+    """Write a line, and the model answers, or goes on from everything said so far. An empty line or Ctrl-D ends.
 
     Parameters
     ----------
     model
-        A run directory.
+        A run directory, a model's folder or a hub name.
     max_tokens
         The most tokens of one answer (256).
     temperature
@@ -49,21 +59,20 @@ def chat(
     opened = api.load(model)
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # what is no UTF-8 gets its sentence when it is encoded
-    talk = ""
-    en, zh = (
-        "It continues what you write; it was not trained to answer. An empty line ends.",
-        "你写一行，模型接着写；它只会续写，没学过回答。空行结束。",
-    )
-    print(zh if language() == "zh" else en, file=sys.stderr)
+    tuned = opened.tokenizer.chat_template is not None
+    print(WELCOME[tuned][language() == "zh"], file=sys.stderr)
+    talk: list[Message] = []
     for turn, line in enumerate(lines()):
-        talk = fitting(opened, talk + line + "\n", max_tokens or 256)
-        answer = ""
+        talk.append({"role": "user", "content": line})
         sampling = opened.sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed + turn)
-        for piece in opened.stream(talk, sampling, precision):
+        answer = ""
+        for piece in (
+            opened.answer(talk, sampling, precision) if tuned else opened.stream(continued(opened, talk, sampling), sampling, precision)
+        ):
             show(piece)
             answer += piece
         print()
-        talk += answer + "\n"
+        talk.append({"role": "assistant", "content": answer})
 
 
 def lines() -> Iterator[str]:
@@ -77,8 +86,9 @@ def lines() -> Iterator[str]:
         yield line
 
 
-def fitting(model: "Model", talk: str, max_tokens: int) -> str:
-    """The end of the talk that leaves room for an answer: older words are forgotten first."""
-    ids = model.tokenizer.encode(talk)
-    room = max(1, model.config.context - min(max_tokens, model.config.context // 2))
-    return talk if len(ids) <= room else model.tokenizer.decode(ids[-room:]).lstrip("\ufffd")
+def continued(model: "Model", talk: list[Message], sampling: "Sampling") -> str:
+    """For a model that knows no turns: all lines one below the other, as far as they leave room for an answer."""
+    text = "".join(message["content"] + "\n" for message in talk)
+    ids = model.tokenizer.encode(text)
+    room = max(1, model.config.context - min(sampling.max_tokens, model.config.context // 2))
+    return text if len(ids) <= room else model.tokenizer.decode(ids[-room:]).lstrip("\ufffd")

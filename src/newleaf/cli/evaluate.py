@@ -14,7 +14,7 @@ def evaluate(model: str, *data: str, column: str | None = None, suite: str | Non
     Parameters
     ----------
     model
-        A run directory.
+        A run directory, a model's folder or a hub name.
     data
         Files, folders, globs, or - for stdin.
     column

@@ -49,7 +49,7 @@ def generate(
     Parameters
     ----------
     model
-        A run directory.
+        A run directory, a model's folder or a hub name.
     prompt
         The text to go on from, as it is; none: the beginning of a new document; - reads it from stdin.
     max_tokens

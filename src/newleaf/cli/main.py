@@ -26,7 +26,7 @@ from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
 FLAGS = ("--resume", "--extend", "--json", "--greedy", "--echo", "--help", "--version", "--")
-LATER = ("tune", "augment", "export", "serve", "explain", "data", "doctor")
+LATER = ("tune", "augment", "serve", "explain", "data", "doctor")
 
 app = App(
     name="newleaf",
@@ -42,6 +42,7 @@ for verb, summary in {
     "generate": "Continue a prompt.",
     "chat": "Talk with a model.",
     "evaluate": "Measure a model on text, in bits per byte.",
+    "export": "Write a model for other programs, and prove it.",
     "verify": "Check every byte of a run or a model.",
 }.items():
     app.command(f"newleaf.cli.{verb}:{verb}", name=verb, help=summary)
@@ -151,7 +152,7 @@ def unknown_option(word: str) -> UsageError:
     if "." in name:
         return unknown_setting(name, names(Recipe))
     flags = "out minutes steps tokens epochs val column from seed recipe resume extend json max-tokens temperature top-p top-k min-p "
-    flags += "repetition-penalty greedy stop n echo precision"
+    flags += "repetition-penalty greedy stop n echo precision to quantize"
     nearest = difflib.get_close_matches(name, flags.split(), n=1, cutoff=0.6)
     return UsageError(
         f"unknown option --{name}", where=f"--{name}", hint=f"did you mean --{nearest[0]}?" if nearest else "see newleaf --help"

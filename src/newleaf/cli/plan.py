@@ -20,7 +20,6 @@ from newleaf.cli.words import (
     Tokens,
     Val,
     inputs,
-    refuse_from,
     typed,
 )
 from newleaf.runtime import language
@@ -53,10 +52,18 @@ def plan(
     extend
         The same.
     """
-    refuse_from(from_)
     budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     result = api.plan(
-        inputs(data), **budget, out=out, val=val, column=column, seed=seed, recipe=recipe, resume=resume or extend, settings=typed(settings)
+        inputs(data),
+        **budget,
+        out=out,
+        val=val,
+        column=column,
+        base=from_,
+        seed=seed,
+        recipe=recipe,
+        resume=resume or extend,
+        settings=typed(settings),
     )
     if json_:
         print(json.dumps(result, ensure_ascii=False))

@@ -21,7 +21,6 @@ from newleaf.cli.words import (
     Tokens,
     Val,
     inputs,
-    refuse_from,
     typed,
 )
 from newleaf.runtime import seconds_since_exec
@@ -54,9 +53,9 @@ def train(
     extend
         Go on from the trunk of a finished run, by the budget given, with more DATA if named.
     """
-    refuse_from(from_)
     console = Console()
-    words: dict[str, Any] = {"out": out, "val": val, "column": column, "seed": seed, "recipe": recipe, "resume": resume, "extend": extend}
+    words: dict[str, Any] = {"out": out, "val": val, "column": column, "base": from_, "seed": seed, "recipe": recipe}
+    words |= {"resume": resume, "extend": extend}
     budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     try:
         summary = api.train(inputs(data), **words, **budget, settings=typed(settings), view=console, seconds_before=seconds_since_exec())

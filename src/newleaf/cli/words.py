@@ -33,7 +33,7 @@ Seed = Annotated[int | None, Parameter(converter=whole, help="Everything random 
 RecipeFile = Annotated[str | None, Parameter(help="A TOML file with settings, such as the newleaf.toml of a run.")]
 Flag = Annotated[bool, Parameter(negative=())]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object on stdout.")]
-From = Annotated[str | None, Parameter(name="--from", help="A model to go on from (a later version).")]
+From = Annotated[str | None, Parameter(name="--from", help="A model to go on from: a run, a model's folder or a hub name.")]
 Settings = Annotated[Recipe, Parameter(name="*", name_transform=lambda name: name, negative=())]
 
 
@@ -64,9 +64,3 @@ def typed(settings: Recipe) -> dict[str, Any]:
     defaults = dict(leaves(Recipe()))
     named = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in sys.argv if word.startswith("--")}
     return {name: value for name, value in leaves(settings) if value != defaults.get(name) or name in named}
-
-
-def refuse_from(model: str | None) -> None:
-    """--from is part of the contract; the version that brings it is a later one."""
-    if model is not None:
-        raise UsageError("--from is not there yet", where="--from", hint="train from your own text")

@@ -49,7 +49,10 @@ def front_matter(facts: RunFacts) -> str:
     """What a hub reads. The languages are guessed from the scripts; the licence is for the owner of the text to choose."""
     spoken = languages(table(facts.manifest, "scripts"))
     lines = ["---", *(["language:", *(f"- {code}" for code in spoken)] if spoken else [])]
-    lines += ["pipeline_tag: text-generation", "library_name: transformers", "tags:", "- newleaf", "- pretrained-from-scratch"]
+    lines += ["pipeline_tag: text-generation", "library_name: transformers", "tags:", "- newleaf"]
+    lines += (
+        ["- pretrained-from-scratch"] if not facts.base else [f"base_model: {json.dumps(clean(facts.base))}"] if "/" in facts.base else []
+    )
     bpb = facts.figure("val_bpb")
     if bpb is not None:
         metric = {"type": "bits_per_byte", "name": "bits per byte, held-out text", "value": round(bpb, 4)}
@@ -72,10 +75,12 @@ def introduction(facts: RunFacts, language: Language) -> list[str]:
     large = amount(parameters) if parameters is not None else Words("an unknown number of", "未知")
     long = duration(seconds) if seconds is not None else Words("an unknown time", "未知")
     sees = count(context) if context is not None else "?"
+    on = escape(facts.base)
+    began = Words(f"trained on from {on}", f"在 {on} 的基础上继续训练而成") if on else Words("trained from nothing", "从零训练而成")
     words = Words(
-        f"A GPT with {large.en} parameters, trained from nothing in {long.en} by newleaf (新叶) on one person's text. "
+        f"A GPT with {large.en} parameters, {began.en} in {long.en} by newleaf (新叶) on one person's text. "
         f"It goes on writing where a text stops; it sees {sees} tokens at once.",
-        f"一个 GPT，参数量 {large.zh}，由新叶（newleaf）用一个人自己的文本从零训练而成，用时 {long.zh}。"
+        f"一个 GPT，参数量 {large.zh}，由新叶（newleaf）用一个人自己的文本{began.zh}，用时 {long.zh}。"
         f"给它开头，它会接着写；一次能看到 {sees} 个词元。",
     )
     return [words.say(language), f"**{SHARE_THE_EXPORT.say(language)}**"]

@@ -36,6 +36,7 @@ class RunFacts:
     foreseen: Row = field(default_factory=dict)  # val_bpb, val_bpb_low, val_bpb_high, seconds: what the plan expected
     manifest: Row = field(default_factory=dict)
     samples: Sequence[Row] = ()  # {step, seconds, prompt, text}
+    base: str = ""  # the name of the model that it went on from; of a folder, no more than that
 
     def figure(self, name: str) -> float | None:
         """A number of the summary, or None where it is absent, null or not finite."""
@@ -76,18 +77,29 @@ def read_facts(folder: Path, lang: Language) -> RunFacts:
     run = Run(folder)
     recipe = read_table(run.plan)
     english, chinese = table(recipe, "reasons_en"), table(recipe, "reasons_zh")
+    base = base_name(str(table(recipe, "base").get("model", "")))
     return RunFacts(
         name=folder.resolve().name,
         path=os.fspath(folder),
         lang=lang,
         summary=read_object(run.summary),
         metrics=read_lines(run.metrics),
-        plan=flatten({name: value for name, value in recipe.items() if name in SETTINGS_SECTIONS}),
+        plan=flatten({name: value for name, value in recipe.items() if name in SETTINGS_SECTIONS}) | ({"from": base} if base else {}),
         reasons={name: {"en": english[name], "zh": chinese.get(name, english[name])} for name in english},
         foreseen=table(recipe, "foreseen"),
         manifest=read_object(run.manifest),
         samples=read_lines(run.samples),
+        base=base,
     )
+
+
+def base_name(model: str) -> str:
+    """A hub name as it is; of a folder its name, because a path tells of the machine.
+
+    >>> base_name("Qwen/Qwen3-0.6B"), base_name("/home/li/runs/poems"), base_name("runs/poems/a")
+    ('Qwen/Qwen3-0.6B', 'poems', 'a')
+    """
+    return model if model.count("/") == 1 and not Path(model).exists() else Path(model).name
 
 
 def read_object(path: Path) -> Row:

@@ -6,18 +6,18 @@ sentence, before memory is taken for it.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from newleaf import fsio
 from newleaf.checkpoint.seal import beside, seal_problem
 from newleaf.checkpoint.tensors import save_tensors
 from newleaf.conversion.configs import config_from_json, config_to_json
-from newleaf.conversion.names import standard_names, weights_from_huggingface, weights_to_huggingface
+from newleaf.conversion.names import copy_in, places, standard_names, weights_to_huggingface
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
@@ -28,36 +28,75 @@ __all__ = [
     "config_to_json",
     "read_metadata",
     "read_model",
-    "weights_from_huggingface",
     "weights_to_huggingface",
     "write_model",
 ]
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-DTYPES = ("F32", "F16", "BF16", "F64")
+NOTHING: Mapping[str, Any] = {}
+GENERATION = "generation_config.json"
+SAID = ("bos_token_id", "eos_token_id", "pad_token_id")
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float32}  # read as; F64 narrows
 
 
-def write_model(folder: Path, model: Decoder, metadata: Mapping[str, str], end_of_text: int = 0) -> str:
-    """Write config.json, generation_config.json and model.safetensors (float32, sealed); returns the sha256 of the last."""
+@dataclass(frozen=True)
+class Held:
+    """A tensor in a file, under the name that it has there."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+    type: str  # as safetensors spells it
+
+
+def write_model(folder: Path, model: Decoder, metadata: Mapping[str, str], end_of_text: int = 0, said: Mapping[str, Any] = NOTHING) -> str:
+    """Write config.json, generation_config.json and model.safetensors (float32, sealed); returns the sha256 of the last.
+
+    Texts begin and end with `end_of_text`, or as an imported model has `said`: {"eos_token_id": …}.
+    """
     fsio.make_folders(folder)
-    fsio.write_json(folder / "config.json", config_to_json(model.config, end_of_text))
-    fsio.write_json(folder / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
+    ids = {"bos_token_id": end_of_text, "eos_token_id": end_of_text, **said}
+    fsio.write_json(folder / "config.json", {**config_to_json(model.config, end_of_text), **said})
+    fsio.write_json(folder / GENERATION, ids)
     tensors = weights_to_huggingface(model.config, model.state_dict())
     return save_tensors(folder / WEIGHTS, tensors, {"format": "pt", **metadata, **beside(folder)})
 
 
+def write_export(folder: Path, model: Decoder, source: Path) -> None:
+    """Write the model that was read from `source`: each tensor in the type that it had there, and what was said there of ends of text."""
+    config, found = contents(source)
+    types = {name: DTYPES[held.type] for name, held in found.items()}
+    main = max(sorted(set(types.values()), key=str), key=list(types.values()).count, default=torch.float32)
+    said = {name: value for name, value in read_object(source / "config.json").items() if name in SAID}
+    kind = str(main).removeprefix("torch.")
+    shape = {name: value for name, value in config_to_json(config).items() if name not in SAID}
+    fsio.write_json(folder / "config.json", shape | said | {"dtype": kind, "torch_dtype": kind})
+    generation = source / GENERATION
+    fsio.write_json(folder / GENERATION, read_object(generation) if generation.exists() else said)
+    tensors = weights_to_huggingface(config, model.state_dict())
+    save_tensors(folder / WEIGHTS, {name: tensor.to(types[name]) for name, tensor in tensors.items()}, {"format": "pt", **beside(folder)})
+
+
 def read_model(folder: Path) -> Decoder:
-    """The decoder in a folder, float32 whatever the type of its file. ModelError if it is missing, damaged or not supported."""
-    config = config_from_json(read_object(folder / "config.json"), str(folder / "config.json"))
-    files = weight_files(folder)
-    check(config, {name: found for file in files for name, found in headers(config, file).items()}, folder)
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        with safe_open(file, framework="pt") as opened:
-            tensors |= {name: opened.get_tensor(old) for name, old in standard_names(config, opened.keys()).items()}
+    """The decoder in a folder, float32 whatever the type of its file. ModelError if it is missing, damaged or not supported.
+
+    One tensor at a time, each file closed behind it: a mapped page that was read counts as memory until then.
+    """
+    config, found = contents(folder)
     model = Decoder(config, initialised=False)
-    model.load_state_dict(weights_from_huggingface(config, tensors))
+    to = places(config, model.state_dict())
+    for name, held in found.items():
+        with safe_open(held.file, framework="pt") as opened:
+            copy_in(to[name], opened.get_tensor(held.name))
     return model
+
+
+def contents(folder: Path) -> tuple[ModelConfig, dict[str, Held]]:
+    """A model's shape and {name in transformers: where its tensor stands}. ModelError unless they fit each other."""
+    config = config_from_json(read_object(folder / "config.json"), str(folder / "config.json"))
+    found = {name: held for file in weight_files(folder) for name, held in headers(config, file).items()}
+    check(config, found, folder)
+    return config, found
 
 
 def read_metadata(folder: Path) -> dict[str, str]:
@@ -102,17 +141,17 @@ def weight_files(folder: Path) -> list[Path]:
     raise ModelError(f"{folder} has no {WEIGHTS}", where=str(folder), expected="a run directory or a model's folder")
 
 
-def headers(config: ModelConfig, file: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """{standard name: (shape, type)} of the tensors in a file, from its header alone."""
+def headers(config: ModelConfig, file: Path) -> dict[str, Held]:
+    """{standard name: a tensor in a file}, from its header alone."""
     try:
         with safe_open(file, framework="pt") as opened:
-            slices = {name: opened.get_slice(old) for name, old in standard_names(config, opened.keys()).items()}
-            return {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+            slices = {name: (old, opened.get_slice(old)) for name, old in standard_names(config, opened.keys()).items()}
+            return {name: Held(file, old, tuple(part.get_shape()), part.get_dtype()) for name, (old, part) in slices.items()}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file} cannot be read: {error}", where=str(file), hint="it was probably cut off while copying") from error
 
 
-def check(config: ModelConfig, found: Mapping[str, tuple[tuple[int, ...], str]], folder: Path) -> None:
+def check(config: ModelConfig, found: Mapping[str, Held], folder: Path) -> None:
     """ModelError, naming the tensor, if a model of this shape would not have exactly these tensors."""
     expected: dict[str, tuple[int, ...]] = {}
     if config.depth <= len(found):  # a config.json may ask for any number of layers
@@ -122,8 +161,8 @@ def check(config: ModelConfig, found: Mapping[str, tuple[tuple[int, ...], str]],
         if name not in found or name not in expected:
             problem = "is missing" if name not in found else "is not a part of the model that config.json describes"
             raise ModelError(f"{name} {problem}", where=str(folder))
-        shape, dtype = found[name]
-        if shape != expected[name]:
-            raise ModelError(f"{name} has the shape {list(shape)}", where=str(folder), expected=str(list(expected[name])))
-        if dtype not in DTYPES:
-            raise ModelError(f"{name} is of the type {dtype}", where=str(folder), expected="one of " + ", ".join(DTYPES))
+        held = found[name]
+        if held.shape != expected[name]:
+            raise ModelError(f"{name} has the shape {list(held.shape)}", where=str(folder), expected=str(list(expected[name])))
+        if held.type not in DTYPES:
+            raise ModelError(f"{name} is of the type {held.type}", where=str(folder), expected="one of " + ", ".join(DTYPES))

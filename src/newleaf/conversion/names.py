@@ -3,7 +3,7 @@
 GPT-2 keeps its matrices transposed (x W instead of x W^T) and queries, keys and values in one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,49 +12,47 @@ from newleaf.model.config import ModelConfig
 from newleaf.model.positions import sinusoids
 
 PLAIN = {"input_layernorm": "ln_1", "post_attention_layernorm": "ln_2"}
-TRANSPOSED = {"self_attn.o_proj": "attn.c_proj", "mlp.up_proj": "mlp.c_fc", "mlp.down_proj": "mlp.c_proj"}
-JOINED, PARTS = "attn.c_attn", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+TRANSPOSED = {
+    ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"): "attn.c_attn",
+    ("self_attn.o_proj",): "attn.c_proj",
+    ("mlp.up_proj",): "mlp.c_fc",
+    ("mlp.down_proj",): "mlp.c_proj",
+}
 TRUNK = {"model.embed_tokens": "wte", "model.embed_positions": "wpe", "model.norm": "ln_f"}
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")  # no parameters: written by some versions
 KINDS = ("weight", "bias")
 
 
-def weights_to_huggingface(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our state_dict under the names and in the layouts of the configuration's family; views where possible."""
+def places(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, ...]]:
+    """{name in transformers: views of our tensors that stand there, one behind the other along the last axis}."""
     if config.family != "gpt2":
-        return dict(weights)
-    found = {"transformer.wpe.weight": sinusoids(config.context, config.width)} if config.positions == "sinusoidal" else {}
+        return {name: (weight,) for name, weight in weights.items()}
+    found: dict[str, tuple[Tensor, ...]] = {}
     for kind in KINDS:
         for ours, theirs in TRUNK.items():
             if f"{ours}.{kind}" in weights:
-                found[f"transformer.{theirs}.{kind}"] = weights[f"{ours}.{kind}"]
+                found[f"transformer.{theirs}.{kind}"] = (weights[f"{ours}.{kind}"],)
         for layer in range(config.depth):
             a, b = f"model.layers.{layer}", f"transformer.h.{layer}"
-            for ours, theirs in (PLAIN | TRANSPOSED).items():
-                tensor = weights[f"{a}.{ours}.{kind}"]
-                found[f"{b}.{theirs}.{kind}"] = tensor.t() if ours in TRANSPOSED else tensor  # t() leaves a vector as it is
-            found[f"{b}.{JOINED}.{kind}"] = torch.cat([weights[f"{a}.{part}.{kind}"] for part in PARTS]).t()
-    return found if config.tied else found | {"lm_head.weight": weights["lm_head.weight"]}
+            for ours, theirs in PLAIN.items():
+                found[f"{b}.{theirs}.{kind}"] = (weights[f"{a}.{ours}.{kind}"],)
+            for parts, theirs in TRANSPOSED.items():  # t() leaves a vector as it is
+                found[f"{b}.{theirs}.{kind}"] = tuple(weights[f"{a}.{part}.{kind}"].t() for part in parts)
+    return found if config.tied else found | {"lm_head.weight": (weights["lm_head.weight"],)}
 
 
-def weights_from_huggingface(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The way back, for tensors under the names that `standard_names` gives; views where possible."""
-    if config.family != "gpt2":
-        return dict(tensors)
-    found: dict[str, Tensor] = {}
-    for kind in KINDS:
-        for ours, theirs in TRUNK.items():
-            fixed = ours == "model.embed_positions" and config.positions == "sinusoidal"
-            if f"transformer.{theirs}.{kind}" in tensors and not fixed:
-                found[f"{ours}.{kind}"] = tensors[f"transformer.{theirs}.{kind}"]
-        for layer in range(config.depth):
-            a, b = f"model.layers.{layer}", f"transformer.h.{layer}"
-            for ours, theirs in (PLAIN | TRANSPOSED).items():
-                tensor = tensors[f"{b}.{theirs}.{kind}"]
-                found[f"{a}.{ours}.{kind}"] = tensor.t() if ours in TRANSPOSED else tensor
-            parts = tensors[f"{b}.{JOINED}.{kind}"].t().chunk(len(PARTS))
-            found |= {f"{a}.{part}.{kind}": tensor for part, tensor in zip(PARTS, parts, strict=True)}
-    return found if config.tied else found | {"lm_head.weight": tensors["lm_head.weight"]}
+def weights_to_huggingface(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our state_dict under the names and in the layouts of the configuration's family; views where possible."""
+    found = {name: parts[0] if len(parts) == 1 else torch.cat(parts, -1) for name, parts in places(config, weights).items()}
+    if config.family == "gpt2" and config.positions == "sinusoidal":
+        found["transformer.wpe.weight"] = sinusoids(config.context, config.width)
+    return found
+
+
+def copy_in(parts: Sequence[Tensor], tensor: Tensor) -> None:
+    """Fill `parts`, as from `places`, from one tensor of transformers'."""
+    for part, piece in zip(parts, torch.split(tensor, [part.shape[-1] for part in parts], -1), strict=True):
+        part.copy_(piece)
 
 
 def standard_names(config: ModelConfig, names: Iterable[str]) -> dict[str, str]:

@@ -41,6 +41,7 @@ SCRIPTS = {
 }
 
 SETTINGS = {
+    "from": Words("goes on from", "接着这个模型训练"),
     "model.family": Words("shape of the model", "模型形状"),
     "model.width": Words("width", "宽度"),
     "model.depth": Words("layers", "层数"),

@@ -1,8 +1,8 @@
 """Bits per byte: the measure that does not depend on the tokenizer, so that any two models of a text can be compared.
 
-The held-out pieces form one stream EOT d1 EOT d2 … EOT. Windows of `context` inputs start at 0, h, 2h, … with h = context // 2,
-the last one shortened; the first scores all its targets, each later one only those not yet scored: every token is predicted
-from at least half a context, but for the first. Computed in float32, summed in float64.
+The held-out pieces form one stream EOT d1 EOT d2 … EOT. Windows of `context` inputs (at most LONGEST) start at 0, h, 2h, … with
+h = context // 2, the last one shortened; the first scores all its targets, each later one only those not yet scored: every token
+is predicted from at least half a context, but for the first. Computed in float32, summed in float64.
 """
 
 import math
@@ -17,9 +17,11 @@ from newleaf.batches.pretrain import Stream
 from newleaf.errors import OutOfMemoryError
 from newleaf.loss.language import token_losses
 from newleaf.memory import Shortage, attempt, release
+from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
 from newleaf.workers import Workers
 
+LONGEST = 2048  # tokens of a window
 WINDOW_TOKENS = 4096  # at once: enough to keep the processor busy, little enough to fit everywhere
 
 
@@ -73,6 +75,11 @@ def windows(num_tokens: int, context: int) -> Iterator[Window]:
         length = min(context, targets - start)
         yield Window(start, length, scored - start)
         scored, start = start + length, start + hop
+
+
+def window(config: ModelConfig) -> int:
+    """The tokens of a window: the model's context, up to what memory allows of those that look back over a book."""
+    return min(config.context, LONGEST)
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """A model and its tokenizer in, continuations of prompts out: at once, or piece by piece as they are written.
 
-A prompt is encoded as it is, nothing prepended; an empty one is end-of-text. A sample ends at end-of-text, before a stop
-string, after `max_tokens`, or when prompt and sample fill the context: nothing slides out of it. Samples of one prompt are
-written one after another from its cache, number i with the seed + i, each alone in its products: so no sample depends on how
-many there are, on any machine (matvec.py says what a batch would cost).
+A prompt is encoded as it is, nothing prepended but what an imported tokenizer prepends; an empty one is end-of-text. A sample
+ends at end-of-text, before a stop string, after `max_tokens`, or when prompt and sample fill the context: nothing slides out of
+it. Samples of one prompt are written one after another from its cache, number i with the seed + i, each alone in its products:
+so no sample depends on how many there are, on any machine (matvec.py says what a batch would cost).
 """
 
 import codecs
@@ -23,8 +23,9 @@ from newleaf.generation.stream import TextStream
 from newleaf.model.cache import Cache
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import PRODUCT_DTYPE, Precision
-from newleaf.tokens.tokenizer import Tokenizer
+from newleaf.tokens.interface import AnyTokenizer
 
+Prompt = str | Sequence[int]  # text, or ids as a chat template made them
 StoppedBy = Literal["end", "stop", "length", "context"]
 
 
@@ -44,25 +45,25 @@ class Engine:
     ids, but are never shown in its text.
     """
 
-    def __init__(self, model: Decoder, tokenizer: Tokenizer, precision: Precision = "float32", ends: Collection[int] = ()) -> None:
+    def __init__(self, model: Decoder, tokenizer: AnyTokenizer, precision: Precision = "float32", ends: Collection[int] = ()) -> None:
         self.model, self.tokenizer, self.precision = model, tokenizer, precision
         self._ends = frozenset(ends or [tokenizer.end_of_text])
         self._hidden = frozenset(tokenizer.special_tokens.values())
         self._row = RowDecoder(model, precision) if model.device.type == "cpu" else None
         self._reader = model if precision == "float32" else rounded(model)
 
-    def encode(self, prompt: str) -> list[int]:
-        """The ids that the model reads for `prompt`. UsageError if they do not fit its context."""
-        ids, context = self.tokenizer.encode(prompt) or [self.tokenizer.end_of_text], self.model.config.context
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The ids that the model reads for a prompt. UsageError if they do not fit its context."""
+        ids, context = self.tokenizer.prompt(prompt) if isinstance(prompt, str) else list(prompt), self.model.config.context
         if len(ids) > context:
             raise UsageError(f"the prompt has {len(ids):,} tokens", expected=f"at most {context:,}, the model's context", hint="shorten it")
         return ids
 
-    def generate(self, prompt: str, sampling: Sampling | None = None) -> list[Sample]:
+    def generate(self, prompt: Prompt, sampling: Sampling | None = None) -> list[Sample]:
         """The samples that `sampling` asks for, in order."""
         return [item for item in self.stream(prompt, sampling) if isinstance(item, Sample)]
 
-    def stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str | Sample]:
+    def stream(self, prompt: Prompt, sampling: Sampling | None = None) -> Iterator[str | Sample]:
         """The pieces of a sample's text as soon as they are certain, then the `Sample` whose text they are; then the next one's."""
         sampling = sampling or Sampling()
         prompt_ids = self.encode(prompt)
@@ -141,9 +142,11 @@ def rounded(model: Decoder) -> Decoder:
 
 
 @torch.inference_mode()
-def generate_naively(model: Decoder, tokenizer: Tokenizer, prompt: str, sampling: Sampling, precision: Precision = "float32") -> list[int]:
+def generate_naively(
+    model: Decoder, tokenizer: AnyTokenizer, prompt: str, sampling: Sampling, precision: Precision = "float32"
+) -> list[int]:
     """The twin of `Engine.generate` for one sample without stop strings: no cache, the whole text again for each token."""
-    ids = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+    ids = tokenizer.prompt(prompt)
     sampler, num_prompt = Sampler(sampling, sampling.seed, ids), len(ids)
     for _ in range(min(sampling.max_tokens, model.config.context - num_prompt)):
         logits = model(torch.tensor([sampler.ids]), precision=precision)[0, -1]

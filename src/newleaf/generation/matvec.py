@@ -164,7 +164,7 @@ class RowDecoder:
     def turns(self, place: int) -> Sequence[tuple[Tensor, Tensor] | None]:
         """For each layer what to multiply queries and keys, and their halves exchanged, with: (D) or (H + K, D) both."""
         if self.config.positions == "rope":
-            rotation = self.model.table[:, place]  # (2, D)
+            rotation = self.model.rotation(place, place + 1)[:, 0]  # (2, D)
         elif self.config.qk_norm:
             rotation = torch.tensor([[1.0], [0.0]])
         else:

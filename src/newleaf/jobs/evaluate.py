@@ -19,7 +19,7 @@ from newleaf.workers import workers_for
 def bits_per_byte(model: Model, data: Sequence[str], column: str | None) -> dict[str, Any]:
     """{bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}; without `data` of the run's own held-out text."""
     ids, num_bytes, documents = held_out(model) if not data else encoded(model, data, column)
-    result = bits.score(model.decoder, ids, model.config.context, workers_for(str(model.decoder.device), available_cores()))
+    result = bits.score(model.decoder, ids, bits.window(model.config), workers_for(str(model.decoder.device), available_cores()))
     return {
         "bits_per_byte": result.bits_per_byte(num_bytes),
         "perplexity": result.perplexity,

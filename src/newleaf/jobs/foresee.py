@@ -10,21 +10,25 @@ from typing import Any
 import numpy as np
 
 from newleaf import runtime
+from newleaf.conversion.huggingface import read_model
 from newleaf.errors import RunError
+from newleaf.evaluation.bits import score, window
 from newleaf.jobs.outlook import outlook
 from newleaf.jobs.pilot import HELD_OUT_BYTES, TEXT_BYTES, foretold_bits, pilot
+from newleaf.jobs.setup import HAN_TOKENS
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus
 from newleaf.text.rest import at_rest
 from newleaf.text.split import survey
+from newleaf.training.base import StartingPoint, find_base, tokens_per_character
 from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import PlanVocabulary, corpora, sample, train_tokenizer
+from newleaf.training.prepare import Vocabulary, corpora, sample, tokenizer_for
 from newleaf.training.request import DEFAULT_MINUTES, Request
 from newleaf.training.settings import DataSettings
-from newleaf.workers import workers_for
+from newleaf.workers import Workers, workers_for
 
 
 @dataclass(frozen=True)
@@ -61,22 +65,34 @@ def make(request: Request) -> Plan:
     corpus, val = corpora(request.inputs, request.run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
     began = time.perf_counter()
-    look = at_rest(lambda: look_at(corpus, val, recipe.data, partial(choose_vocabulary, budget)), lambda en, zh: None)
+    base = StartingPoint(*find_base(request.base)) if request.base else None
+    vocabulary = base.tokenizer if base else partial(choose_vocabulary, budget)
+    look = at_rest(lambda: look_at(corpus, val, recipe.data, vocabulary), lambda en, zh: None)
     reading = time.perf_counter() - began
     machine = runtime.machine(recipe.train.threads, recipe.train.precision)
     runtime.settle(machine)
     machine = runtime.measured(runtime.faster(machine) if budget.seconds is not None and recipe.train.precision is None else machine)
-    plan = make_plan(look.facts, budget, machine, recipe, request.seed or 0, start_seconds=reading)
+    plan = make_plan(look.facts, budget, machine, recipe, request.seed or 0, reading, base)
     workers = workers_for(machine.device, machine.threads)
+    if base is not None:
+        return replace(
+            plan, foreseen=plan.foreseen | outlook(plan, look.facts, machine, workers, reading) | before_training(base, look, workers)
+        )
     curve = pilot(look.train, look.held_out, look.held_out_bytes, look.facts.vocab_size, workers_for("cpu", machine.threads))
     bits = foretold_bits(curve, plan, look.facts.train_tokens)
     return replace(plan, foreseen=plan.foreseen | outlook(plan, look.facts, machine, workers, reading) | bits)
 
 
-def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary) -> Look:
+def before_training(base: StartingPoint, look: Look, workers: Workers) -> dict[str, float]:
+    """What a model to go on from scores as it is: the run will end below it, nobody knows how far."""
+    result = score(read_model(base.base.folder), look.held_out, window(base.config), workers)
+    return {"val_bpb_high": result.bits_per_byte(look.held_out_bytes)}
+
+
+def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocabulary: Vocabulary) -> Look:
     """The text's tokens are estimated from pieces of it."""
     split = survey(corpus, val, settings.held_out_bytes or 0)
-    tokenizer = train_tokenizer(split, corpus, settings, vocab_size)
+    tokenizer = tokenizer_for(split, corpus, settings, vocabulary)
 
     def encoded(documents: Iterable[Document], num_bytes: int, most: int) -> tuple[np.ndarray, int]:
         """Ids of pieces of some documents, and their bytes."""
@@ -93,6 +109,7 @@ def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_si
         split.val_bytes,
         max(2, round(split.val_bytes * tokens_per_byte)),
         tokenizer.vocab_size,
+        tokens_per_character(tokenizer, tokenizer.decode(train[:HAN_TOKENS].tolist())),
     )
     return Look(facts, train, held_out, held_out_bytes)
 
@@ -103,7 +120,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "parameters": int(foreseen["parameters"]),
         "vocab_size": config.vocab_size,
-        "context": config.context,
+        "context": plan.context,
         "width": config.width,
         "depth": config.depth,
         "batch_tokens": plan.batch_tokens,
@@ -114,8 +131,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "peak_memory_bytes": int(foreseen["peak_memory_bytes"]),
         "matmul_flops_per_second": foreseen["matmul_flops_per_second"],
         "disk_bytes": int(foreseen["disk_bytes"]),
-        "val_bpb": foreseen["val_bpb"],
-        "val_bpb_low": foreseen["val_bpb_low"],
-        "val_bpb_high": foreseen["val_bpb_high"],
+        "val_bpb": foreseen.get("val_bpb"),
+        "val_bpb_low": foreseen.get("val_bpb_low"),
+        "val_bpb_high": foreseen.get("val_bpb_high"),
         "reasons": plan.explained(chinese=runtime.language() == "zh"),
     }

@@ -1,22 +1,23 @@
 """A model to use: what `newleaf.load` returns."""
 
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from newleaf.conversion.huggingface import read_model
+from newleaf.conversion.huggingface import read_model, read_object
 from newleaf.errors import ModelError, UsageError
 from newleaf.generation.engine import Engine, Sample
 from newleaf.generation.settings import Sampling, resolve
 from newleaf.model.decoder import Decoder
 from newleaf.runs import Run, read_json
 from newleaf.runtime import Precision
-from newleaf.tokens.tokenizer import Tokenizer
+from newleaf.tokens.conversations import Message, Renderer
+from newleaf.tokens.foreign import has_tokenizer, load_tokenizer
+from newleaf.tokens.interface import AnyTokenizer
 
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32)
 
@@ -29,17 +30,24 @@ class Model:
 
     def __init__(self, path: Path, decoder: Decoder, generation_config: dict[str, Any]) -> None:
         self.path, self.decoder, self.config = path, decoder, decoder.config
-        self._tokenizer: Tokenizer | None = None
+        self._tokenizer: AnyTokenizer | None = None
         self._generation_config = generation_config
         self._engines: dict[Precision, Engine] = {}
 
     @property
-    def tokenizer(self) -> Tokenizer:
+    def has_tokenizer(self) -> bool:
+        return has_tokenizer(self.path)
+
+    @property
+    def tokenizer(self) -> AnyTokenizer:
         """ModelError if the folder holds none that can be used: such a model has logits, but no text."""
-        if self._tokenizer is None and (self.path / "tokenizer.json").exists():
-            self._tokenizer = Tokenizer.load(self.path)
         if self._tokenizer is None:
-            raise ModelError(f"{self.path} has no tokenizer.json", where=str(self.path), hint="text needs one; model.logits(ids) does not")
+            found = load_tokenizer(self.path)
+            of_texts = [id for id in found.bytes_of if not found.is_special(id)]  # models without a row for padding exist
+            if (largest := max(of_texts + found.prompt(""))) >= self.config.vocab_size:
+                expected = f"at most {self.config.vocab_size:,}, the model's"
+                raise ModelError(f"the tokenizer of {self.path} has {largest + 1:,} tokens", where=str(self.path), expected=expected)
+            self._tokenizer = found
         return self._tokenizer
 
     def logits(self, ids: Sequence[int] | Sequence[Sequence[int]] | Tensor) -> Tensor:
@@ -69,6 +77,23 @@ class Model:
         """`sampling.n` continuations with their ids and why each ended."""
         return self.engine(precision).generate(prompt, sampling)
 
+    def answer(self, messages: Sequence[Message], sampling: Sampling, precision: Precision = "float32") -> Iterator[str]:
+        """What the assistant says next, piece by piece. Turns that no longer fit are forgotten, the oldest first. ModelError where the
+        model has no chat template, UsageError where not even the last turn fits."""
+        engine, turns = self.engine(precision), list(messages)
+        room = self.config.context - min(sampling.max_tokens, self.config.context // 2)
+        while (
+            len(ids := self.renderer.ids(turns)) > room
+            and (old := next((n for n, turn in enumerate(turns[:-1]) if turn["role"] != "system"), None)) is not None
+        ):
+            del turns[old : old + 2]
+        return (piece for piece in engine.stream(ids, sampling) if isinstance(piece, str))
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """ModelError where the model has no chat template."""
+        return Renderer(self.tokenizer)
+
     def stream(self, prompt: str, sampling: Sampling, precision: Precision = "float32") -> Iterator[str]:
         """One continuation, piece by piece as it comes; never half a character."""
         return (piece for piece in self.engine(precision).stream(prompt, sampling) if isinstance(piece, str))
@@ -80,19 +105,21 @@ class Model:
     def engine(self, precision: Precision = "float32") -> Engine:
         """Built once for each precision."""
         if precision not in self._engines:
-            self._engines[precision] = Engine(self.decoder, self.tokenizer, precision)
+            known = ends(self._generation_config) or ends(read_object(self.path / "config.json"))
+            self._engines[precision] = Engine(self.decoder, self.tokenizer, precision, known)
         return self._engines[precision]
 
 
-def open_model(model: str | os.PathLike[str]) -> Model:
+def open_model(path: Path) -> Model:
     """Read a run directory, or any folder with config.json and model.safetensors of a known family."""
-    path = Path(model)
-    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(model)) and not path.parent.exists():
-        raise ModelError(f"{model} is no folder here", where=str(model), hint="models from the hub come in a later version")
-    if not path.is_dir():
-        raise ModelError(f"{path} is no model", where=str(path), expected="a run directory", hint="train one with: newleaf train YOUR_TEXT")
     if Run(path).plan.exists() and not Run(path).model.exists():
         raise ModelError(f"{path} has no model yet", where=str(path), hint="the first evaluation writes it: wait, or resume the run")
     decoder = read_model(path)
     config = path / "generation_config.json"
     return Model(path, decoder, read_json(config) if config.exists() else {})
+
+
+def ends(config: Mapping[str, Any]) -> list[int]:
+    """The ids that end a text, by a config.json or generation_config.json: one or several."""
+    found = config.get("eos_token_id")
+    return [id for id in (found if isinstance(found, list) else [found]) if isinstance(id, int)]

@@ -35,7 +35,7 @@ def outlook(plan: Plan, text: TextFacts, machine: Machine, workers: Workers, rea
 
 def measured_step_seconds(plan: Plan, machine: Machine, workers: Workers) -> float:
     """Seconds of one step, optimizer included: the median of some; by the formula where trying would take long."""
-    config = plan.config
+    config = plan.as_trained
     rows = min(plan.batch_rows, plan.micro_batch, max(workers.count * ROWS_EACH, 4096 // config.context))
     if STEPS * step_seconds(config, machine, rows * config.context) > MOST_SECONDS:
         return step_seconds(config, machine, plan.batch_tokens)

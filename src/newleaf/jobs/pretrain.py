@@ -126,6 +126,12 @@ class Pretraining:
         self.loop = loop
         if setup.run.read_summary().get("stopped_by"):  # of an earlier process, or of the run that is extended
             fsio.write_json(setup.run.summary, self.summary(None))
+        if setup.plan.base is not None and setup.found is None:
+            before = self.evaluate(model)
+            self.view.event(
+                f"before training, {setup.plan.base.model} scores {before.val_bpb:.4f} bits per byte on the held-out text",
+                f"训练之前，{setup.plan.base.model} 在留出文本上是每字节 {before.val_bpb:.4f} 比特",
+            )
         try:
             loop.run()
             return self._finish(loop)
@@ -143,7 +149,11 @@ class Pretraining:
 
     def build(self) -> tuple[Decoder, Optimizer]:
         plan = self.setup.plan
-        model = Decoder(plan.config, torch.Generator().manual_seed(plan.seed)).to(self.setup.machine.device)
+        if plan.base is not None and self.setup.found is None:
+            model = read_model(plan.base.folder)
+        else:
+            model = Decoder(plan.config, torch.Generator().manual_seed(plan.seed), initialised=self.setup.found is None)
+        model = model.to(self.setup.machine.device)
         return model, Optimizer(model.named_parameters(), plan.optim, self.precision, self.setup.workers)
 
     @property
@@ -155,7 +165,7 @@ class Pretraining:
 
     def evaluate(self, model: Decoder) -> Evaluation:
         began = self.setup.stopwatch()
-        result = bits.score(model, self.sample_ids, self.setup.plan.context, self.setup.workers, room=self.room)
+        result = bits.score(model, self.sample_ids, bits.window(self.setup.plan.config), self.setup.workers, room=self.room)
         self.score_seconds = (self.setup.stopwatch() - began) / result.tokens
         return Evaluation(result.loss, result.bits_per_byte(self.sample_bytes), result.tokens, self.sample_bytes)
 
@@ -164,7 +174,8 @@ class Pretraining:
         sample = best or evaluation
         metadata = {"step": str(step), "val_bpb": repr(evaluation.val_bpb), "val_loss": repr(evaluation.val_loss)}
         metadata |= {"sample_bpb": repr(sample.val_bpb), "sample_loss": repr(sample.val_loss)}  # for a process that resumes
-        return write_model(self.setup.run.path, model, metadata, self.setup.data.tokenizer.end_of_text)
+        said = self.setup.plan.base.said if self.setup.plan.base else {}
+        return write_model(self.setup.run.path, model, metadata, self.setup.data.tokenizer.end_of_text, said)
 
     def decide(self, decision: Decision) -> None:
         append_decision(self.setup.run, decision)
@@ -186,7 +197,7 @@ class Pretraining:
         plan, num_tokens = self.setup.plan, len(self.setup.data.val)
         if plan.budget.seconds is None or not self.setup.inputs.get("val"):
             return num_tokens
-        token_seconds = 2 * size.flops_per_token(plan.config) / 3 / (self.rate if self.precision == "float32" else self.rate / 4)
+        token_seconds = 2 * size.flops_per_token(plan.as_trained) / 3 / (self.rate if self.precision == "float32" else self.rate / 4)
         return min(num_tokens, max(plan.evaluation_tokens, int(VAL_SHARE * plan.budget.seconds / token_seconds / 2)))
 
     def on_step(self, state: State, row: dict[str, Any], progress: float) -> None:
@@ -215,7 +226,7 @@ class Pretraining:
     # the figures ----------------------------------------------------------------------------------------------------
 
     def _mfu(self, tokens_per_second: float) -> float:
-        return float(tokens_per_second * size.flops_per_token(self.setup.plan.config) / self.rate)
+        return float(tokens_per_second * size.flops_per_token(self.setup.plan.as_trained) / self.rate)
 
     def _seconds_left(self, row: dict[str, Any], progress: float) -> float:
         plan = self.setup.plan
@@ -252,7 +263,7 @@ class Pretraining:
     def _whole(self, model: Decoder) -> Evaluation:
         data = self.setup.data
         ids = data.val[: self.final_tokens]
-        result = bits.score(model, ids, self.setup.plan.context, self.setup.workers, self._leave_if_asked, self.room)
+        result = bits.score(model, ids, bits.window(self.setup.plan.config), self.setup.workers, self._leave_if_asked, self.room)
         num_bytes = data.num_bytes(ids[1:])
         return Evaluation(result.loss, result.bits_per_byte(num_bytes), result.tokens, num_bytes)
 
@@ -276,7 +287,7 @@ class Pretraining:
         sampled = (self.sample_bytes, len(self.sample_ids) - 1) if state.best else (None, None)
         val_bytes, val_tokens = (shown.num_bytes, shown.num_tokens) if shown else sampled
         tokens_per_second = state.tokens / state.train_seconds if state.train_seconds else None
-        flops = tokens_per_second * size.flops_per_token(config) if tokens_per_second else None
+        flops = tokens_per_second * size.flops_per_token(setup.plan.as_trained) if tokens_per_second else None
         best = state.best
         return {
             "val_bpb": self.best.val_bpb if self.final else best.val_bpb if best else None,

@@ -18,6 +18,7 @@ from newleaf.evaluation.baselines import baseline_bytes
 from newleaf.jobs.pilot import HELD_OUT_BYTES, WORTH_ITS_TIME, foretold_bits, pilot
 from newleaf.jobs.view import View
 from newleaf.runs import Run
+from newleaf.training.base import StartingPoint, find_base, tokens_per_character
 from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts
@@ -26,6 +27,7 @@ from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.workers import Workers, workers_for
 
+HAN_TOKENS = 20_000  # of the text, to find Chinese characters in
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
 
 
@@ -59,7 +61,8 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     corpus, val = corpora(inputs, run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
     threads = recipe.train.threads or runtime.available_cores()
-    manifest = prepare(run, corpus, val, recipe.data, partial(choose_vocabulary, budget), threads, view.event)
+    base = base_for(request, planned)
+    manifest = prepare(run, corpus, val, recipe.data, base.tokenizer if base else partial(choose_vocabulary, budget), threads, view.event)
     if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
         write_plan(run, planned, inputs)
     write_manifest(run, manifest)
@@ -71,10 +74,10 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
     if budget.seconds is not None:  # without a clock no choice depends on a measurement
         machine = replace(machine, matmul_flops_per_second=runtime.matmul_rate(seconds))
-    if planned is not None and planned.config.vocab_size != data.tokenizer.vocab_size:
+    if planned is not None and base is None and planned.config.vocab_size != data.tokenizer.vocab_size:
         raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
-    plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch())
-    if planned is None and (budget.minutes or 0) >= WORTH_ITS_TIME:
+    plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch(), base)
+    if planned is None and base is None and (budget.minutes or 0) >= WORTH_ITS_TIME:
         plan = replace(plan, foreseen=plan.foreseen | foretold(plan, data, machine.threads))
     judged = {"baseline_bytes": float(baseline_bytes(plan.budget.minutes, 0))}  # of the held-out text, by the baselines
     plan = replace(plan, decisions=request.decisions or plan.decisions, foreseen=plan.foreseen | judged)
@@ -85,6 +88,13 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
     fsio.remove_tree(run.asked)
     state = State(micro_batch=plan.micro_batch, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine))
     return Setup(run, plan, inputs, data, machine, state, stopwatch)
+
+
+def base_for(request: Request, planned: Plan | None) -> StartingPoint | None:
+    """The model to go on from, as the plan has it or as it was named just now."""
+    if planned is not None:
+        return StartingPoint(planned.base, planned.config) if planned.base else None
+    return StartingPoint(*find_base(request.base)) if request.base else None
 
 
 def resume(request: Request, view: View, zero: float) -> Setup:
@@ -213,7 +223,15 @@ def guess_steps(budget: Budget, state: State) -> int:
 
 def text_facts(data: Data) -> TextFacts:
     manifest = data.manifest
-    return TextFacts(manifest["train_bytes"], len(data.train), manifest["val_bytes"], len(data.val), data.tokenizer.vocab_size)
+    beginning = data.text(data.train[: min(len(data.train), HAN_TOKENS)]).decode(errors="replace")
+    return TextFacts(
+        manifest["train_bytes"],
+        len(data.train),
+        manifest["val_bytes"],
+        len(data.val),
+        data.tokenizer.vocab_size,
+        tokens_per_character(data.tokenizer, beginning),
+    )
 
 
 def foretold(plan: Plan, data: Data, threads: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ Norm = Literal["layernorm", "rmsnorm"]
 Positions = Literal["learned", "sinusoidal", "rope"]
 Mlp = Literal["gelu", "relu", "swiglu"]
 Bias = Literal["all", "qkv", "none"]
-RopeScaling = Literal["none", "linear", "llama3"]
+RopeScaling = Literal["none", "linear", "dynamic", "llama3", "yarn"]
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,17 @@ class ModelConfig:
     rope_theta: float = 10_000.0
     rope_scaling: RopeScaling = "none"  # how rotary positions were stretched when a longer context was grafted on
     rope_factor: float = 1.0  # by how much
-    rope_original_context: int = 0  # this and the next two are for llama3 alone
-    rope_low_frequency: float = 1.0
-    rope_high_frequency: float = 4.0
+    rope_original_context: int = 0  # what the model was trained with before: of dynamic, llama3 and yarn
+    rope_low_frequency: float = 1.0  # of llama3 and yarn: pairs that turn fewer times in the original context are slowed by the factor …
+    rope_high_frequency: float = 4.0  # … those that turn more often are kept, those between are mixed
+    rope_attention_factor: float = 1.0  # of yarn: what sines and cosines are multiplied with
+    rope_truncate: bool = True  # of yarn: borders between pairs, not inside of one
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "head_dim", "mlp_width", "context"):
             if getattr(self, name) < 1:
                 raise SettingError(f"model.{name} is {getattr(self, name)}", expected="a whole number from 1 up")
-        for name in ("norm_eps", "rope_theta", "rope_factor"):
+        for name in ("norm_eps", "rope_theta", "rope_factor", "rope_attention_factor"):
             if not 0 < getattr(self, name) < inf:
                 raise SettingError(f"model.{name} is {getattr(self, name)}", expected="a number above 0")
         for name, kind in {"norm": Norm, "positions": Positions, "mlp": Mlp, "bias": Bias, "rope_scaling": RopeScaling}.items():
@@ -58,6 +60,21 @@ class ModelConfig:
             raise SettingError(f"model.kv_heads {self.kv_heads} does not divide model.heads {self.heads}", hint="take a divisor")
         if self.positions == "rope" and self.head_dim % 2:
             raise SettingError(f"model.head_dim {self.head_dim} is odd", expected="an even number, because rotary positions turn pairs")
+        if self.positions == "rope" and self.rope_scaling in ("dynamic", "llama3", "yarn"):
+            self._require_room_to_stretch()
+
+    def _require_room_to_stretch(self) -> None:
+        """SettingError where a scaling has no original context, or divides by nothing."""
+        if self.rope_original_context < 1:
+            raise SettingError(f"model.rope_original_context is {self.rope_original_context}", expected="a whole number from 1 up")
+        if self.rope_scaling == "dynamic":
+            if self.head_dim < 4 or self.rope_factor < 1:
+                raise SettingError(
+                    f"dynamic scaling by {self.rope_factor:g} of heads of {self.head_dim}", expected="1 or more, of 4 or more"
+                )
+        elif not 0 < self.rope_low_frequency < self.rope_high_frequency < inf or self.rope_theta <= 1:
+            frequencies = f"{self.rope_low_frequency:g} and {self.rope_high_frequency:g}"
+            raise SettingError(f"rope frequencies {frequencies} with theta {self.rope_theta:g}", expected="0 < low < high, theta above 1")
 
     @property
     def family(self) -> str | None:

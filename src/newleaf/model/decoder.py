@@ -15,7 +15,7 @@ from newleaf.model.cache import Cache
 from newleaf.model.config import ModelConfig
 from newleaf.model.initial import initialise
 from newleaf.model.layers import PRODUCT_DTYPE, Dropout, FeedForward, Linear, Norm, Precision, linear
-from newleaf.model.positions import rotary_frequencies, rotary_table, sinusoids
+from newleaf.model.positions import rotary_table, sinusoids
 
 
 class Decoder(nn.Module):
@@ -27,7 +27,7 @@ class Decoder(nn.Module):
     torch.Size([1, 3, 100])
     """
 
-    table: Tensor  # of positions: (2, context, D) rotary, (context, W) sinusoidal
+    table: Tensor  # of positions: (2, context or the original one, D) rotary, (context, W) sinusoidal
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None, initialised: bool = True) -> None:
         """Weights are drawn from `generator` (seed 0 if there is none), or left as the memory was if they will be loaded anyway."""
@@ -36,7 +36,8 @@ class Decoder(nn.Module):
         self.model = Trunk(config)
         self.lm_head = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
         if config.positions == "rope":
-            self.register_buffer("table", rotary_table(config.context, rotary_frequencies(config)), persistent=False)
+            length = min(config.context, config.rope_original_context or config.context)
+            self.register_buffer("table", rotary_table(config, 0, length), persistent=False)
         elif config.positions == "sinusoidal":
             self.register_buffer("table", sinusoids(config.context, config.width), persistent=False)
         if initialised:
@@ -63,7 +64,7 @@ class Decoder(nn.Module):
             raise ModelError(f"{last:,} tokens are more than the model can look at", expected=f"at most {self.config.context:,}")
         x = self.embed(ids, first, last)
         x = dropout(x) if dropout else x
-        rotation = self.table[:, first:last] if self.config.positions == "rope" else None  # (2, T, D)
+        rotation = self.rotation(first, last) if self.config.positions == "rope" else None
         for index, layer in enumerate(self.model.layers):
             x = layer(x, PRODUCT_DTYPE[precision], rotation, cache, index, dropout)
         if cache is not None:
@@ -76,6 +77,12 @@ class Decoder(nn.Module):
         if self.config.positions == "learned":
             return x + self.model.embed_positions.weight[first:last]
         return x + self.table[first:last] if self.config.positions == "sinusoidal" else x
+
+    def rotation(self, first: int, last: int) -> Tensor:
+        """(2, T, D) for positions `first` to `last` of a text that is `last` long so far."""
+        if last <= self.table.shape[1]:
+            return self.table[:, first:last]
+        return rotary_table(self.config, first, last, last).to(self.table.device)
 
     def head(self, hidden: Tensor, precision: Precision = "float32") -> Tensor:
         """(..., W) as from `hidden` -> logits (..., V) float32."""

@@ -23,24 +23,49 @@ def sinusoids(context: int, width: int) -> Tensor:
     return table[:, :width].float()
 
 
-def rotary_frequencies(config: ModelConfig) -> Tensor:
-    """Radians a position for each of the D / 2 pairs: theta^(-2i / D) (Su et al. 2021), slowed down by a scaling."""
-    c = config
-    frequencies = 1.0 / c.rope_theta ** (torch.arange(0, c.head_dim, 2, dtype=torch.float32) / c.head_dim)
+def rotary_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
+    """Radians a position for each of the D / 2 pairs: theta^(-2i / D) (Su et al. 2021), slowed down by a scaling.
+
+    `length` tokens are looked at together: the dynamic scaling depends on it beyond the original context.
+    """
+    c, theta = config, config.rope_theta
+    if c.rope_scaling == "dynamic" and length > c.rope_original_context:
+        stretched = c.rope_factor * length / c.rope_original_context - (c.rope_factor - 1)
+        theta *= stretched ** (c.head_dim / (c.head_dim - 2))
+    frequencies = 1.0 / theta ** (torch.arange(0, c.head_dim, 2, dtype=torch.float32) / c.head_dim)
     if c.rope_scaling == "linear":
         return frequencies / c.rope_factor
-    if c.rope_scaling == "llama3":
-        # waves longer than the original context are slowed by the factor, short ones are kept, those between are mixed
-        turns = c.rope_original_context * frequencies / (2 * math.pi)  # within the original context
-        kept = ((turns - c.rope_low_frequency) / (c.rope_high_frequency - c.rope_low_frequency)).clamp(0, 1)
+    if c.rope_scaling in ("llama3", "yarn"):
+        kept = kept_by_wavelength(c, frequencies) if c.rope_scaling == "llama3" else kept_by_pair(c)
         return frequencies * (kept + (1 - kept) / c.rope_factor)
     return frequencies
 
 
-def rotary_table(context: int, frequencies: Tensor) -> Tensor:
-    """Cosines and signed sines, (2, context, D), for `rotate`: both halves of D alike, the sines of the first half negative."""
-    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)  # (context, D / 2)
-    cos, sin = angles.cos(), angles.sin()
+def kept_by_wavelength(c: ModelConfig, frequencies: Tensor) -> Tensor:
+    """How much of each frequency stays (0 to 1), by how often it turns within the original context (Llama 3.1)."""
+    turns = c.rope_original_context * frequencies / (2 * math.pi)
+    return ((turns - c.rope_low_frequency) / (c.rope_high_frequency - c.rope_low_frequency)).clamp(0, 1)
+
+
+def kept_by_pair(c: ModelConfig) -> Tensor:
+    """How much of each frequency stays (0 to 1): along a ramp over the pairs, from the one that turns `rope_high_frequency` times within
+    the original context to the one that turns `rope_low_frequency` times (YaRN, Peng et al. 2023)."""
+
+    def pair(turns: float) -> float:
+        return c.head_dim * math.log(c.rope_original_context / (turns * 2 * math.pi)) / (2 * math.log(c.rope_theta))
+
+    first, last = pair(c.rope_high_frequency), pair(c.rope_low_frequency)
+    if c.rope_truncate:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, c.head_dim - 1)
+    ramp = (torch.arange(c.head_dim // 2, dtype=torch.float32) - first) / (last - first or 0.001)
+    return 1 - ramp.clamp(0, 1)
+
+
+def rotary_table(config: ModelConfig, first: int, last: int, length: int = 0) -> Tensor:
+    """Cosines and signed sines, (2, last - first, D), for `rotate`: both halves of D alike, the sines of the first half negative."""
+    angles = torch.outer(torch.arange(first, last, dtype=torch.float32), rotary_frequencies(config, length))  # (T, D / 2)
+    cos, sin = angles.cos() * config.rope_attention_factor, angles.sin() * config.rope_attention_factor
     return torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)))
 
 

@@ -26,8 +26,7 @@ import numpy.typing as npt
 
 from newleaf import fsio
 from newleaf.errors import ShardError
-from newleaf.tokens.pieces import pieces
-from newleaf.tokens.tokenizer import PIECE, Tokenizer
+from newleaf.tokens.interface import AnyTokenizer
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 Places = npt.NDArray[np.uint64]
@@ -41,7 +40,7 @@ TASK = 1 << 18  # characters that one thread encodes at a time
 
 
 def write_shards(
-    folder: Path, name: str, documents: Iterable[str], tokenizer: Tokenizer, threads: int, ids_per_file: int = IDS_PER_FILE
+    folder: Path, name: str, documents: Iterable[str], tokenizer: AnyTokenizer, threads: int, ids_per_file: int = IDS_PER_FILE
 ) -> dict[str, Any]:
     """Write `<name>-00000.bin`, … into a folder that exists; returns their manifest, `{num_tokens, num_documents, files}`.
 
@@ -57,7 +56,7 @@ def write_shards(
     return {"num_tokens": num_tokens, "num_documents": num_documents, "files": files}
 
 
-def encoded(documents: Iterable[str], tokenizer: Tokenizer, threads: int) -> Iterator[Part]:
+def encoded(documents: Iterable[str], tokenizer: AnyTokenizer, threads: int) -> Iterator[Part]:
     """The stream in parts, in order, encoded by several threads at once but never far ahead."""
 
     def encode(task: list[tuple[str, bool]]) -> Part:
@@ -76,7 +75,7 @@ def encoded(documents: Iterable[str], tokenizer: Tokenizer, threads: int) -> Ite
     end_of_text = np.array([tokenizer.end_of_text], tokenizer.dtype)
     waiting: deque[Future[Part]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for task in tasks(documents):
+        for task in tasks(documents, tokenizer):
             waiting.append(pool.submit(encode, task))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
@@ -100,13 +99,13 @@ def gathered(parts: Iterable[Part], ids_per_file: int) -> Iterator[Part]:
         yield np.concatenate(ids), np.concatenate(places)
 
 
-def tasks(documents: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
+def tasks(documents: Iterable[str], tokenizer: AnyTokenizer) -> Iterator[list[tuple[str, bool]]]:
     """Work for a thread: pieces of text, each with whether a document begins there. A long document makes several tasks."""
     task: list[tuple[str, bool]] = []
     size = 0
     for document in documents:
         begins = True
-        for piece in pieces(document, PIECE) if document else [""]:
+        for piece in tokenizer.pieces(document) if document else [""]:
             task.append((piece, begins))
             begins = False
             size += len(piece) + 1

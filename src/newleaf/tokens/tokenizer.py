@@ -11,23 +11,20 @@ Text is always encoded as plain text: "<|endoftext|>" in a document becomes the 
 
 import json
 import os
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tiktoken
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from newleaf import fsio
-from newleaf.errors import ModelError, TextError
+from newleaf.errors import ModelError
+from newleaf.tokens.interface import AnyTokenizer, byte_letters, require_whole_characters
 from newleaf.tokens.pieces import PATTERN, pieces, set_blanks_apart
 
 END_OF_TEXT = "<|endoftext|>"
@@ -41,7 +38,7 @@ LONG_RUN = 100_000  # blanks; fancy-regex fails from 999,999 in a row
 TRAINING_PIECE = 1 << 9  # characters; the trainer takes quadratic time in the length of a word
 
 
-class Tokenizer:
+class Tokenizer(AnyTokenizer):
     """A vocabulary with both its encoders.
 
     >>> tokenizer = Tokenizer.train(["to be, or not to be"] * 9, vocab_size=320)
@@ -54,6 +51,7 @@ class Tokenizer:
         """`merges` in order of rank, each two names as tokenizer.json spells them; KeyError or ValueError where they make no sense."""
         self._merges = [(left, right) for left, right in merges]
         self.special_tokens = {name: id for id, name in enumerate(special)}
+        self.end_of_text = self.special_tokens[END_OF_TEXT]
         letters = byte_letters()
         spellings = {letter: bytes([letters[letter]]) for letter in sorted(letters)}
         for left, right in self._merges:
@@ -90,7 +88,7 @@ class Tokenizer:
         try:
             document = json.loads(path.read_bytes())
             tokenizer = cls([token["content"] for token in document["added_tokens"]], document["model"]["merges"])
-            known = END_OF_TEXT in tokenizer.special_tokens and document == tokenizer.as_json()
+            known = document == tokenizer.as_json()
         except OSError as error:
             raise ModelError(f"{path} cannot be read: {error.strerror}", where=str(path), expected="the tokenizer of a model") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -145,21 +143,21 @@ class Tokenizer:
     @property
     def vocab_size(self) -> int:
         """The number of tokens there are; a model may have more rows than this."""
-        return len(self._bytes)
+        return len(self.bytes_of)
 
     @property
-    def end_of_text(self) -> int:
-        """The id that stands before, between and after documents."""
-        return self.special_tokens[END_OF_TEXT]
+    def bytes_of(self) -> Mapping[int, bytes]:
+        return self._bytes
 
     def is_special(self, id: int) -> bool:
-        """Whether `id` stands for no text but for a mark: end of text, a turn of a chat, padding."""
         return id < len(self.special_tokens)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The smallest type that holds every id: uint16 up to 65,536 tokens."""
-        return np.dtype(np.uint16 if self.vocab_size <= 65_536 else np.uint32)
+    def prompt(self, text: str) -> list[int]:
+        """The text as it is, nothing prepended; of an empty one, end-of-text."""
+        return self.encode(text) or [self.end_of_text]
+
+    def pieces(self, document: str) -> Iterator[str]:
+        return pieces(document, PIECE)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, in time that grows with its length only. TextError on half a character (a lone surrogate)."""
@@ -180,30 +178,6 @@ class Tokenizer:
         ids: list[int] = self._slow.encode(text, add_special_tokens=False).ids
         return ids
 
-    def encode_array(self, text: str) -> npt.NDArray[Any]:
-        """(N,) the ids of a text in the smallest type."""
-        return np.frombuffer(array("I", self.encode(text)), np.uintc).astype(self.dtype)  # a third of the time of np.array
-
-    def encode_batch(self, texts: Iterable[str], threads: int) -> list[npt.NDArray[Any]]:
-        """The ids of each text, several texts at a time."""
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(self.encode_array, texts))
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; bytes that are no whole character become U+FFFD. Special tokens show as their names."""
-        return self.decode_bytes(ids).decode("utf-8", errors="replace")
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of `ids`; of `encode(text)`, exactly `text` as UTF-8."""
-        return b"".join(map(self.token_bytes, ids))
-
-    def token_bytes(self, id: int) -> bytes:
-        """What one token stands for, which may be a part of a character. ModelError for an id that there is not."""
-        try:
-            return self._bytes[id]
-        except KeyError:
-            raise ModelError(f"token id {id} is outside the vocabulary", expected=f"0 to {self.vocab_size - 1:,}") from None
-
     @cached_property
     def _slow(self) -> tokenizers.Tokenizer:
         slow = tokenizers.Tokenizer.from_str(json.dumps(self.as_json()))
@@ -216,36 +190,12 @@ class Tokenizer:
         return tiktoken.Encoding("newleaf-word", pat_str=r"[\s\S]+", mergeable_ranks=self._ranks, special_tokens={})
 
 
-def require_whole_characters(text: str) -> None:
-    """TextError where `text` cannot be written as UTF-8: Python strings may hold halves of characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise TextError(
-            f"the text holds half a character (a lone surrogate, U+{ord(text[error.start]):04X})",
-            expected="text that can be written as UTF-8",
-            hint="read the file with its own encoding, or leave this character out",
-        ) from None
-
-
 def training_pieces(texts: Iterable[str]) -> Iterator[str]:
     """The texts in pieces for the trainer; a piece without a border is cut hard, which costs one word in thousands."""
     for text in texts:
         for piece in pieces(text, TRAINING_PIECE):
             require_whole_characters(piece)
             yield from (piece[start : start + 2 * TRAINING_PIECE] for start in range(0, len(piece), 2 * TRAINING_PIECE))
-
-
-def byte_letters() -> dict[str, int]:
-    """The letter that stands for each byte in tokenizer.json: itself where it can be printed, else one from U+0100 on.
-
-    >>> letters = byte_letters()
-    >>> len(letters), letters["a"], letters["Ġ"]
-    (256, 97, 32)
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = sorted(set(range(256)) - set(printable))
-    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
 @contextmanager

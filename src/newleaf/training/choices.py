@@ -14,6 +14,7 @@ from newleaf.model import size
 from newleaf.model.config import ModelConfig, preset
 from newleaf.runtime import Machine
 from newleaf.settings import build, leaves
+from newleaf.training.base import StartingPoint
 from newleaf.training.clock import Budget
 from newleaf.training.costs import peak_bytes, step_seconds
 from newleaf.training.plan import Plan, Reason, TextFacts
@@ -36,6 +37,7 @@ BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # so many at so many seen, or as 
 OFTEN = 3.0  # readings of the text, from which on there is dropout and more weight decay
 DROPOUT_A_READING, MOST_DROPOUT = 0.02, 0.2  # 0.1 was best at 5 readings, 0.2 from 9 to 21 (lab/LOG.md, 2026-11-25)
 WEIGHT_DECAY, WEIGHT_DECAY_OFTEN = 0.1, 0.5  # the second gains 0.2 to 4 % where a text is read 5 to 21 times (lab/LOG.md, 2026-11-25)
+LEAST_RATE = 0.01  # of a new model's, for one that goes on
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
 
 
@@ -48,6 +50,7 @@ class Choices:
     machine: Machine
     recipe: Recipe
     start_seconds: float  # of a budget in minutes, what is gone before step 0
+    base: StartingPoint | None = None  # a model to go on from: its shape and its tokenizer stand
     reasons: dict[str, Reason] = field(default_factory=dict)
 
     def say(self, setting: str, en: str, zh: str) -> None:
@@ -55,14 +58,23 @@ class Choices:
         self.reasons[setting] = (en, zh)
 
 
-def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe, seed: int, start_seconds: float = 0.0) -> Plan:
+def make_plan(
+    text: TextFacts,
+    budget: Budget,
+    machine: Machine,
+    recipe: Recipe,
+    seed: int,
+    start_seconds: float = 0.0,
+    base: StartingPoint | None = None,
+) -> Plan:
     """Fill every absent setting. UsageError where nothing fits the memory, SettingError for settings that exclude one another."""
-    c = Choices(text, budget, machine, recipe, start_seconds)
+    c = Choices(text, budget, machine, recipe, start_seconds, base)
     config, batch_tokens, last_step = choose_model(c, choose_context(c))
     values: dict[str, Any] = {
         f"model.{name}": getattr(config, name) for name in ("width", "depth", "heads", "kv_heads", "head_dim", "mlp", "context", "tied")
     }
-    values |= {"model.family": recipe.model.family or "qwen3", "data.vocab_size": text.vocab_size}
+    family = recipe.model.family or ("qwen3" if base is None else config.family)
+    values |= {"model.family": family, "data.vocab_size": text.vocab_size}
     values |= {
         "train.batch_tokens": batch_tokens,
         "train.precision": machine.precision,
@@ -75,7 +87,8 @@ def make_plan(text: TextFacts, budget: Budget, machine: Machine, recipe: Recipe,
     values |= (chosen := dict(leaves(recipe)))
     ours = {"data.held_out_bytes": held_out_bytes(budget), "data.tokenizer_bytes": tokenizer_bytes(budget)}  # filled in beforehand
     reasons = c.reasons | {name: YOURS for name, value in chosen.items() if name in c.reasons and ours.get(name) != value}
-    plan = Plan(seed, budget, build(Recipe, values), config, last_step, reasons)
+    whole, known = (base.config, base.base) if base else (config, None)
+    plan = Plan(seed, budget, build(Recipe, values), whole, last_step, reasons, base=known)
     return replace(plan, foreseen=foresee(plan, c))
 
 
@@ -122,10 +135,13 @@ def bytes_read(budget: Budget, available: int) -> int:
 def choose_context(c: Choices) -> int:
     """Short windows learn faster, long ones further; never much of a short text."""
     if c.recipe.model.context is not None:
+        if c.base and c.recipe.model.context > c.base.config.context:
+            most = f"at most {c.base.config.context}, what the model can look at"
+            raise SettingError(f"model.context is {c.recipe.model.context}", where="model.context", expected=most)
         return c.recipe.model.context
     minutes = c.budget.minutes if c.budget.minutes is not None else 10.0
     wanted = 64 if minutes < 0.1 else 128 if minutes < 3 else 256 if minutes <= 30 else 512
-    context = min(wanted, max(16, 1 << (max(2, c.text.train_tokens // 4)).bit_length() - 1))
+    context = min(wanted, max(16, 1 << (max(2, c.text.train_tokens // 4)).bit_length() - 1), c.base.config.context if c.base else wanted)
     c.say(
         "model.context",
         "short windows learn faster, long ones further: as long as the budget allows",
@@ -159,6 +175,19 @@ def candidates(recipe: Recipe, vocab_size: int, context: int) -> Iterator[ModelC
         raise refused
 
 
+def as_it_is(c: Choices, base: StartingPoint, context: int) -> ModelConfig:
+    """The shape of the model to go on from, in windows of `context`. SettingError where another one was asked for."""
+    for name, value in vars(c.recipe.model).items():
+        theirs = getattr(base.config, name)
+        if name != "context" and value not in (None, theirs):
+            hint = "leave it out: with --from, shape and vocabulary are the model's"
+            raise SettingError(f"model.{name} is {value} here and {theirs} in {base.base.model}", where=f"model.{name}", hint=hint)
+    if c.recipe.data.vocab_size not in (None, c.text.vocab_size):
+        given = f"data.vocab_size is {c.recipe.data.vocab_size} here and {c.text.vocab_size} in {base.base.model}"
+        raise SettingError(given, where="data.vocab_size", hint="leave it out: with --from the tokenizer is the model's")
+    return replace(base.config, context=context)
+
+
 def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     """(shape, tokens a step, steps) of the candidate that the scaling law expects to end lowest in the time that there is.
 
@@ -166,7 +195,7 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     always end lower, and take for ever.
     """
     best: tuple[float, ModelConfig, int, int] | None = None
-    for config in candidates(c.recipe, c.text.vocab_size, context):
+    for config in [as_it_is(c, c.base, context)] if c.base else candidates(c.recipe, c.text.vocab_size, context):
         if peak_bytes(config, context, c.machine) > MOST_MEMORY * c.machine.memory_bytes:
             break
         batch_tokens, last_step = batch_and_steps(c, config)
@@ -185,6 +214,9 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     _, config, batch_tokens, last_step = best
     tokens = batch_tokens * last_step
     parameters, epochs = size.parameters(config), tokens / max(1, c.text.train_tokens)
+    if c.base is not None:
+        explain_the_base(c, c.base, tokens, epochs)
+        return config, batch_tokens, last_step
     c.say(
         "model.width",
         f"{parameters:,} parameters learn most from the {tokens:,} tokens ({epochs:.1f} times the text) of this budget",
@@ -194,6 +226,18 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     c.say("model.heads", f"heads of {config.head_dim}", f"每个头 {config.head_dim} 维")
     c.say("train.batch_tokens", "small batches take more steps in the same time", "批次小，同样时间里走的步数多")
     return config, batch_tokens, last_step
+
+
+def explain_the_base(c: Choices, base: StartingPoint, tokens: int, epochs: float) -> None:
+    parameters, cost = size.parameters(base.config), c.text.han_tokens
+    c.say(
+        "from",
+        f"its {parameters:,} parameters go on with {tokens:,} tokens ({epochs:.1f} times the text); its tokenizer of {c.text.vocab_size:,} "
+        f"stays, in which a Chinese character costs {cost:.2f} tokens",
+        f"它的 {parameters:,} 个参数接着学 {tokens:,} 个词元（全文 {epochs:.1f} 遍）；词表不变（{c.text.vocab_size:,} 个），"
+        f"一个汉字在其中要用 {cost:.2f} 个词元",
+    )
+    c.say("train.batch_tokens", "small batches take more steps in the same time", "批次小，同样时间里走的步数多")
 
 
 def batch_and_steps(c: Choices, config: ModelConfig) -> tuple[int, int]:
@@ -246,7 +290,16 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
     c.say(
         "optim.kind", "Muon learns most from few steps; tables and norms take AdamW", "步数少时 Muon 学得最多；嵌入、输出层和归一化用 AdamW"
     )
-    c.say("optim.lr", "the best of a search on small texts, for every size", "在小文本上搜索到的最好值，各种大小都用它")
+    part = 1.0
+    if c.base is None:
+        c.say("optim.lr", "the best of a search on small texts, for every size", "在小文本上搜索到的最好值，各种大小都用它")
+    else:
+        part = going_on_rate(last_step * batch_tokens, size.parameters(c.base.config))
+        c.say(
+            "optim.lr",
+            f"{part:.2g} of a new model's: the root of the tokens a parameter that the budget has; more learns faster and forgets more",
+            f"新模型的 {part:.2g} 倍：预算中每个参数分到的词元数的平方根；大些学得快，也忘得多",
+        )
     often = last_step * batch_tokens / max(1, c.text.train_tokens) >= OFTEN
     if often:
         c.say("optim.weight_decay", "more than usual, because the text is read again and again", "比通常大，因为文本要反复读")
@@ -260,14 +313,24 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
     )
     return {
         "optim.kind": "muon",
-        "optim.lr": 0.006,
-        "optim.embedding_lr": 0.03,
-        "optim.head_lr": 0.01,
-        "optim.norm_lr": 0.003,
+        "optim.lr": 0.006 * part,
+        "optim.embedding_lr": 0.03 * part,
+        "optim.head_lr": 0.01 * part,
+        "optim.norm_lr": 0.003 * part,
         "optim.weight_decay": WEIGHT_DECAY_OFTEN if often else WEIGHT_DECAY,
         "optim.decay_fraction": 0.4,
         "optim.warmup_steps": max(1, min(100, last_step // 20)),
     }
+
+
+def going_on_rate(tokens: int, parameters: int) -> float:
+    """Of a new model's rates. A small model learns new text best with all of them; one that has hundreds of parameters for each token would
+    lose what it knows, and is tuned with a hundredth as a rule (lab/LOG.md, 2026-11-26).
+
+    >>> going_on_rate(4_000_000, 400_000), round(going_on_rate(300_000, 124_000_000), 3)
+    (1.0, 0.049)
+    """
+    return min(1.0, max(LEAST_RATE, math.sqrt(tokens / parameters)))
 
 
 def choose_rhythm(c: Choices, config: ModelConfig, batch_tokens: int, last_step: int) -> dict[str, int]:
@@ -289,11 +352,12 @@ def choose_rhythm(c: Choices, config: ModelConfig, batch_tokens: int, last_step:
 def explain_the_rest(c: Choices) -> None:
     """What was settled before the plan."""
     read = bytes_read(c.budget, c.text.train_bytes)
-    c.say(
-        "data.vocab_size",
-        f"the {read:,} bytes that are read of the text carry about this many tokens",
-        f"文本会读到 {read:,} 字节，大约撑得起这么大的词表",
-    )
+    if c.base is None:
+        c.say(
+            "data.vocab_size",
+            f"the {read:,} bytes that are read of the text carry about this many tokens",
+            f"文本会读到 {read:,} 字节，大约撑得起这么大的词表",
+        )
     if c.machine.precision == "bf16":
         c.say("train.precision", "this processor multiplies bf16 faster than float32", "这颗处理器算 bf16 比 float32 快")
     else:
@@ -316,13 +380,14 @@ def foresee(plan: Plan, c: Choices) -> dict[str, float]:
     state_bytes = size.parameter_bytes(plan.config)
     micro_tokens = (plan.recipe.train.micro_batch or 1) * plan.context
     seconds = (
-        plan.budget.seconds or c.start_seconds + plan.last_step * step_seconds(plan.config, c.machine, plan.batch_tokens) / TRAINING_SHARE
+        plan.budget.seconds
+        or c.start_seconds + plan.last_step * step_seconds(plan.as_trained, c.machine, plan.batch_tokens) / TRAINING_SHARE
     )
     return {
         "parameters": size.parameters(plan.config),
         "epochs": tokens / max(1, c.text.train_tokens),
         "seconds": seconds,
-        "peak_memory_bytes": peak_bytes(plan.config, micro_tokens, c.machine),
+        "peak_memory_bytes": peak_bytes(plan.as_trained, micro_tokens, c.machine),
         "disk_bytes": state_bytes + 4 * 3 * state_bytes + 2 * (c.text.train_tokens + c.text.val_tokens),
         "matmul_flops_per_second": c.machine.matmul_flops_per_second or 0.0,
     }

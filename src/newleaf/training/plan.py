@@ -2,12 +2,13 @@
 planfile.py. Imports no torch.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from newleaf.checkpoint.state import Decision
 from newleaf.model.config import ModelConfig
 from newleaf.optim.settings import OptimSettings
 from newleaf.settings import leaves
+from newleaf.training.base import Base
 from newleaf.training.clock import Budget
 from newleaf.training.settings import Recipe
 
@@ -23,6 +24,7 @@ class TextFacts:
     val_bytes: int
     val_tokens: int
     vocab_size: int
+    han_tokens: float = 0.0  # that a Chinese character costs, where that was counted
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,11 @@ class Plan:
     reasons: dict[str, Reason] = field(default_factory=dict)
     foreseen: dict[str, float] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()  # of a finished run that is repeated
+    base: Base | None = None  # whose weights it begins with
 
     def explained(self, chinese: bool) -> dict[str, str]:
         """Each choice and why, by setting, in one of the two languages."""
-        values = dict(leaves(self.recipe))
+        values = dict(leaves(self.recipe)) | {"from": self.base.model if self.base else None}
         return {
             name: (f"{shown(values.get(name))}，{zh}" if chinese else f"{shown(values.get(name))}, {en}")
             for name, (en, zh) in self.reasons.items()
@@ -48,7 +51,13 @@ class Plan:
 
     @property
     def context(self) -> int:
-        return self.config.context
+        """Tokens of a window in training: of a model that the run goes on from, often fewer than it can look at."""
+        return self.recipe.model.context or self.config.context
+
+    @property
+    def as_trained(self) -> ModelConfig:
+        """The model as far as training sees it: what a step costs follows from this."""
+        return replace(self.config, context=self.context)
 
     @property
     def optim(self) -> OptimSettings:

@@ -15,15 +15,16 @@ from newleaf.errors import RunError, SettingError
 from newleaf.model.config import ModelConfig
 from newleaf.runs import Run
 from newleaf.settings import build, convert, flatten, leaves, names, read_toml, to_toml, unknown_setting
+from newleaf.training.base import SAID, Base
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan
 from newleaf.training.settings import Recipe
 from newleaf.version import __version__
 
-NO_INPUTS: dict[str, Any] = {"data": [], "val": None, "column": None}
+NO_INPUTS: dict[str, Any] = {"data": [], "val": None, "column": None, "from": None}
 SEAL = b"# sha256: "
 GROUPS = ("model", "data", "optim", "train")
-OUR_SECTIONS = ("config", "taken", "foreseen", "reasons_en", "reasons_zh", "inputs")  # not for a recipe to set
+OUR_SECTIONS = ("config", "base", "taken", "foreseen", "reasons_en", "reasons_zh", "inputs")  # not for a recipe to set
 
 
 def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[Decision] = ()) -> None:
@@ -38,6 +39,8 @@ def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[
         {"decisions": [[d.step, d.last, d.restart, d.enough] for d in decisions]} if decisions else {}
     )
     sections["config"] = vars(plan.config)
+    if plan.base is not None:
+        sections["base"] = {"model": plan.base.model, "sha256": plan.base.sha256, **plan.base.said}
     sections["foreseen"] = plan.foreseen
     sections["inputs"] = inputs
     sections["reasons_en"] = {f'"{name}"': reason[0] for name, reason in plan.reasons.items()}
@@ -78,11 +81,16 @@ def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
             reasons=reasons,
             foreseen=table["foreseen"],
             decisions=tuple(Decision(*decision) for decision in taken.get("decisions", [])),
+            base=base_of(table["base"]) if "base" in table else None,
         )
         inputs = NO_INPUTS | table["inputs"]
     except (KeyError, TypeError) as error:
         raise RunError(f"{run.plan} is damaged: {error}", where=str(run.plan), hint="restore it; the checkpoints are untouched") from None
     return plan, inputs
+
+
+def base_of(table: Mapping[str, Any]) -> Base:
+    return Base(table["model"], table["sha256"], {name: table[name] for name in SAID if name in table})
 
 
 def recipe_layer(table: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, Any]]:

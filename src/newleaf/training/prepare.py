@@ -21,13 +21,15 @@ from newleaf.text.document import Document
 from newleaf.text.read import Corpus, default_inputs
 from newleaf.text.rest import at_rest
 from newleaf.text.split import Split, joined, survey
+from newleaf.tokens.foreign import load_tokenizer
+from newleaf.tokens.interface import AnyTokenizer
 from newleaf.tokens.shards import Shards, write_shards
 from newleaf.tokens.tokenizer import Tokenizer
 from newleaf.training.settings import DataSettings
 
 BLOCK = 8_192  # characters
 
-PlanVocabulary = Callable[[int], int]  # from the bytes of the training text
+Vocabulary = AnyTokenizer | Callable[[int], int]  # one to keep, or the size to learn, from the bytes of the training text
 Tell = Callable[[str, str], None]  # a person what is happening, in English and in Chinese
 
 
@@ -36,14 +38,16 @@ class Data:
     """Tokenized text, opened for training."""
 
     manifest: dict[str, Any]
-    tokenizer: Tokenizer
+    tokenizer: AnyTokenizer
     train: Stream
     val: Stream
     byte_lengths: np.ndarray  # (V,) bytes of each token, 0 for special ones
+    num_val_counted: int = 0  # bytes of all held-out tokens, where the tokenizer changes text on its way (blanks, compatible letters)
 
     def num_bytes(self, ids: np.ndarray) -> int:
-        """UTF-8 bytes of the text that `ids` stand for."""
-        return int(self.byte_lengths[ids].sum())
+        """UTF-8 bytes of the held-out text that `ids` stand for."""
+        counted = int(self.byte_lengths[ids].sum())
+        return round(counted * self.manifest["val_bytes"] / self.num_val_counted) if self.num_val_counted else counted
 
     def text(self, ids: Stream) -> bytes:
         """The text of a stream, its documents one behind the other."""
@@ -64,14 +68,14 @@ def stdin_for(names: Sequence[str]) -> bytes | None:
 
 
 def prepare(
-    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary, threads: int, tell: Tell
+    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, vocabulary: Vocabulary, threads: int, tell: Tell
 ) -> dict[str, Any]:
     """Read, split, train the tokenizer and encode; returns the manifest. TextError if there is too little text."""
-    return at_rest(lambda: encode_text(run, corpus, val, settings, vocab_size, threads, tell), tell)
+    return at_rest(lambda: encode_text(run, corpus, val, settings, vocabulary, threads, tell), tell)
 
 
 def encode_text(
-    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, vocab_size: PlanVocabulary, threads: int, tell: Tell
+    run: Run, corpus: Corpus, val: Corpus | None, settings: DataSettings, vocabulary: Vocabulary, threads: int, tell: Tell
 ) -> dict[str, Any]:
     """`prepare`, as long as the text stays as it is: Changed if it does not."""
     tell("reading the text", "读取文本")
@@ -79,11 +83,12 @@ def encode_text(
     fsio.make_folders(run.data)
     assert settings.held_out_bytes is not None
     split = survey(corpus, val, settings.held_out_bytes)
+    learning = ("", "") if isinstance(vocabulary, AnyTokenizer) else ("; training the tokenizer", "；训练分词器")
     tell(
-        f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out; training the tokenizer",
-        f"训练文本 {split.train_bytes:,} 字节，留出 {split.val_bytes:,} 字节；训练分词器",
+        f"{split.train_bytes:,} bytes to learn from, {split.val_bytes:,} held out{learning[0]}",
+        f"训练文本 {split.train_bytes:,} 字节，留出 {split.val_bytes:,} 字节{learning[1]}",
     )
-    tokenizer = train_tokenizer(split, corpus, settings, vocab_size)
+    tokenizer = tokenizer_for(split, corpus, settings, vocabulary)
     tokenizer.save(run.path)
     tell(f"encoding with a vocabulary of {tokenizer.vocab_size:,}", f"用 {tokenizer.vocab_size:,} 个词元的词表编码")
     parts = {
@@ -97,11 +102,13 @@ def encode_text(
     return split.as_json() | seen | {"tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json")} | parts
 
 
-def train_tokenizer(split: Split, corpus: Corpus, settings: DataSettings, vocab_size: PlanVocabulary) -> Tokenizer:
-    """Learned from the training part alone, from all of it or from blocks all through it."""
+def tokenizer_for(split: Split, corpus: Corpus, settings: DataSettings, vocabulary: Vocabulary) -> AnyTokenizer:
+    """The one that there is, or one that is learned from the training part alone, from all of it or from blocks all through it."""
+    if isinstance(vocabulary, AnyTokenizer):
+        return vocabulary
     assert settings.tokenizer_bytes is not None
     texts_seen = sample(split.train_documents(corpus), split.train_bytes, settings.tokenizer_bytes)
-    return Tokenizer.train(texts_seen, settings.vocab_size or vocab_size(split.train_bytes))
+    return Tokenizer.train(texts_seen, settings.vocab_size or vocabulary(split.train_bytes))
 
 
 def add_text(run: Run, corpus: Corpus, data: Data, source: dict[str, Any], threads: int, tell: Tell) -> None:
@@ -167,19 +174,14 @@ def open_data(run: Run, verify: bool) -> Data:
             where=str(tokenizer_file),
             hint="restore it, or start a new run",
         )
-    tokenizer = Tokenizer.load(run.path)
+    tokenizer = load_tokenizer(run.path)
     train, val = (Shards.open(run.data, manifest[name]) for name in ("train", "val"))
     if verify:
         train.verify()
         val.verify()
-    return Data(manifest, tokenizer, train.ids, val.ids, byte_lengths(tokenizer))
-
-
-def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
-    """(V,) how many bytes of text each token stands for."""
-    return np.array(
-        [len(tokenizer.token_bytes(i)) if not tokenizer.is_special(i) else 0 for i in range(tokenizer.vocab_size)], dtype=np.int64
-    )
+    lengths = tokenizer.byte_lengths()
+    counted = 0 if isinstance(tokenizer, Tokenizer) else int(lengths[val.ids[0 : len(val.ids)]].sum())
+    return Data(manifest, tokenizer, train.ids, val.ids, lengths, counted)
 
 
 def sample(documents: Iterable[Document], total_bytes: int, most_bytes: int) -> Iterator[str]:

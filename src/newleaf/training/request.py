@@ -8,6 +8,7 @@ from typing import Any
 
 from newleaf import fsio
 from newleaf.checkpoint.state import Decision
+from newleaf.conversion.hub import folder_of
 from newleaf.errors import RunError, UsageError
 from newleaf.runs import Run, in_shell, read_json
 from newleaf.settings import from_environment, leaves, merge, read_toml
@@ -29,6 +30,7 @@ class Request:
     budget: Budget | None  # None: not given
     val: str | None
     column: str | None
+    base: str | None  # of --from: a model to go on from
     seed: int | None
     recipe: Recipe
     given: frozenset[str]  # the settings that were named in some layer
@@ -43,7 +45,12 @@ class Request:
     @property
     def inputs(self) -> dict[str, Any]:
         """What the plan remembers of where the text came from."""
-        return {"data": same_paths(self.data), "val": self.val and same_paths([self.val])[0], "column": self.column}
+        return {
+            "data": same_paths(self.data),
+            "val": self.val and same_paths([self.val])[0],
+            "column": self.column,
+            "from": self.base and (same_paths([self.base])[0] if Path(self.base).is_dir() else self.base),
+        }
 
 
 def make_request(
@@ -53,6 +60,7 @@ def make_request(
     budget: Mapping[str, Any],
     val: str | os.PathLike[str] | None,
     column: str | None,
+    base: str | os.PathLike[str] | None,
     seed: int | None,
     recipe: str | os.PathLike[str] | None,
     settings: Mapping[str, Any],
@@ -70,6 +78,7 @@ def make_request(
     if not inputs and not (resume or extend):  # a run's own plan knows its text
         known = NO_INPUTS | other.get("inputs", {})
         inputs, val, column = tuple(known["data"]), val or known["val"], column or known["column"]
+        base = base or known["from"]
     given = {name: value for name, value in budget.items() if value is not None}
     if not given:
         given = {field.name: other[field.name] for field in fields(Budget) if other.get(field.name) is not None}
@@ -86,6 +95,7 @@ def make_request(
         budget=Budget(**given) if given else None,
         val=os.fspath(val) if val else None,
         column=column,
+        base=os.fspath(base) if base else None,
         seed=seed,
         recipe=merge(Recipe, *layers),
         given=given_settings,
@@ -107,7 +117,7 @@ def require_same(request: Request, plan: Plan, inputs: Mapping[str, Any]) -> Non
     if request.data:
         pairs.append(("DATA", same_paths(inputs.get("data", [])), same_paths(request.data)))
     asked = request.inputs
-    pairs += [(f"--{name}", inputs.get(name), asked[name]) for name in ("val", "column") if asked[name] is not None]
+    pairs += [(f"--{name}", inputs.get(name), asked[name]) for name in ("val", "column", "from") if asked[name] is not None]
     if request.seed is not None:
         pairs.append(("--seed", plan.seed, request.seed))
     planned = dict(leaves(plan.recipe))
@@ -145,9 +155,11 @@ def require_state(request: Request) -> dict[str, Any] | None:
 
 
 def require_text(request: Request) -> None:
-    """TextError if a file that will be read does not exist: answered before torch is imported."""
+    """TextError or ModelError if a file that will be read does not exist: answered before torch is imported."""
     if request.run.begun and not request.extend:
         return
+    if request.base:
+        folder_of(request.base)
     for names in (request.data, [request.val] if request.val else []):
         if names:
             Corpus(names, stdin=b"")
@@ -178,6 +190,7 @@ def recalled(request: Request, asked: Mapping[str, Any]) -> Request:
         data=tuple(asked["data"]),
         val=request.val or asked["val"],
         column=request.column or asked["column"],
+        base=request.base or asked.get("from"),
         budget=request.budget or (Budget(**asked["budget"]) if asked["budget"] else None),
         seed=asked["seed"] if request.seed is None else request.seed,
         recipe=merge(Recipe, asked["settings"], said_now),

@@ -1,0 +1,85 @@
+"""The model that a run goes on from (`--from`): what is kept of it in the plan, and how it is found again. Imports no torch."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from newleaf import fsio
+from newleaf.conversion.configs import config_from_json
+from newleaf.conversion.hub import folder_of
+from newleaf.errors import ModelError
+from newleaf.model.config import ModelConfig
+from newleaf.runs import read_json
+from newleaf.tokens.foreign import load_tokenizer
+from newleaf.tokens.interface import AnyTokenizer
+
+SAID = ("bos_token_id", "eos_token_id", "pad_token_id")  # of config.json: what begins and ends its texts
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+POEM = "床前明月光疑是地上霜举头望明月低头思故乡白日依山尽黄河入海流欲穷千里目更上一层楼"  # where the text holds no Chinese
+ENOUGH = 200  # Chinese characters to count tokens by
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model with weights to begin with."""
+
+    model: str  # as it was named
+    sha256: str  # of its files of weights, so that a run that begins again begins with the same
+    said: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is; ModelError if its weights are not those that the run was begun with."""
+        folder = folder_of(self.model)
+        if weights_sha256(folder) != self.sha256:
+            hint = "restore it, or start a new run"
+            raise ModelError(f"{self.model} is not the model that this run was begun from", where=self.model, hint=hint)
+        return folder
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A base, and what of it the plan needs."""
+
+    base: Base
+    config: ModelConfig
+
+    @cached_property
+    def tokenizer(self) -> AnyTokenizer:
+        """ModelError where it has none, or one with more tokens than the model has rows."""
+        found = load_tokenizer(self.base.folder)
+        if found.vocab_size > self.config.vocab_size:
+            raise ModelError(
+                f"the tokenizer of {self.base.model} has {found.vocab_size:,} tokens",
+                expected=f"at most {self.config.vocab_size:,}, the model's",
+            )
+        return found
+
+
+def find_base(model: str) -> tuple[Base, ModelConfig]:
+    """The model of a name, and its shape. ModelError if it is missing or not supported."""
+    folder = folder_of(model)
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{folder} has no config.json", where=str(folder), expected="a run directory or a model's folder")
+    values = read_json(folder / "config.json")
+    said = {name: value for name, value in values.items() if name in SAID and value is not None}
+    return Base(model, weights_sha256(folder), said), config_from_json(values, str(folder / "config.json"))
+
+
+def weights_sha256(folder: Path) -> str:
+    """One hash of all files of weights."""
+    hashes = [f"{path.name} {fsio.sha256(path)}" for path in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def tokens_per_character(tokenizer: AnyTokenizer, text: str) -> float:
+    """What a Chinese character costs in a tokenizer, by those of the text, or by a poem where it has few."""
+    runs = HAN.findall(text)
+    if sum(map(len, runs)) < ENOUGH:
+        runs = [POEM]
+    blank = len(tokenizer.encode("\n"))
+    return (len(tokenizer.encode("\n" + "\n".join(runs))) - blank * len(runs)) / sum(map(len, runs))
