@@ -121,7 +121,7 @@ def test_greedy_texts_are_equal_in_float32(family: str, tmp_path: Path) -> None:
     print(f"{family}: {len(verdict.lost)} of 1,280 steps differ; log-probabilities of {verdict.num_told} by {verdict.difference:.2g}")
     assert verdict.num_told > 300
     assert verdict.difference < EQUAL[family]
-    assert max(verdict.lost, default=0.0) <= (0.01 if family == "gpt2" else 0.0)
+    assert max(verdict.lost, default=0.0) <= (0.01 if family == "gpt2" else 1e-5)  # another processor rounds otherwise
 
 
 @FAMILIES

@@ -64,10 +64,9 @@ def write_gguf(path: Path, config: ModelConfig, weights: Mapping[str, Tensor], t
 def require_expressible(config: ModelConfig) -> None:
     if config.rope_scaling == "dynamic":
         raise ModelError("GGUF has no dynamic scaling of rotary positions", where="rope_scaling", hint="export with --to hf")
-    if config.rope_scaling == "yarn" and (config.rope_low_frequency, config.rope_high_frequency, config.rope_truncate) != (1.0, 32.0, True):
-        reason = (
-            "llama.cpp runs YaRN with beta_fast 32, beta_slow 1 and truncate true alone"  # it reads no others from these families' files
-        )
+    borders = (config.rope_low_frequency, config.rope_high_frequency, config.rope_truncate)
+    if config.rope_scaling == "yarn" and borders != (1.0, 32.0, True):  # the keys for others exist, but are not read for these families
+        reason = "llama.cpp runs YaRN with beta_fast 32, beta_slow 1 and truncate true alone"
         raise ModelError(reason, where="rope_scaling", hint="export with --to hf")
     if config.rope_scaling == "llama3" and config.family != "llama":
         raise ModelError(f"llama.cpp has no llama3 scaling for {config.family}", where="rope_scaling", hint="export with --to hf")
