@@ -38,8 +38,11 @@ LAYER = {
 }
 
 
-def write_gguf(path: Path, config: ModelConfig, weights: Mapping[str, Tensor], tokenizer: AnyTokenizer, kind: str, name: str) -> None:
-    """Write one file, tensor by tensor; `kind` is one of TYPES. ModelError, naming the reason, for what GGUF cannot say."""
+def write_gguf(
+    path: Path, config: ModelConfig, weights: Mapping[str, Tensor], tokenizer: AnyTokenizer, kind: str, name: str, end: int | None = None
+) -> None:
+    """Write one file, tensor by tensor; `kind` is one of TYPES, `end` the id that ends what the model writes, where it is not the end of a
+    text. ModelError, naming the reason, for what GGUF cannot say."""
     from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 
     require_expressible(config)
@@ -48,7 +51,7 @@ def write_gguf(path: Path, config: ModelConfig, weights: Mapping[str, Tensor], t
     writer.add_name(name)
     writer.add_file_type(LlamaFileType.ALL_F32 if kind == "f32" else LlamaFileType[f"MOSTLY_{kind.upper()}"])
     add_shape(writer, config)
-    add_tokenizer(writer, tokenizer, config.vocab_size)
+    add_tokenizer(writer, tokenizer, config.vocab_size, tokenizer.end_of_text if end is None else end)
     plan = [(name, tensor, types[type_of(name, tensor, kind)]) for name, tensor in tensors(config, weights)]
     for tensor_name, tensor, type in plan:
         size = num_bytes(tensor, type)

@@ -24,7 +24,7 @@ BLANKS = {True: [{"type": "Prepend", "prepend": SPACE}, REPLACE], False: [REPLAC
 HINT = "export with --to hf"
 
 
-def add_tokenizer(writer: Any, tokenizer: AnyTokenizer, vocab_size: int) -> None:
+def add_tokenizer(writer: Any, tokenizer: AnyTokenizer, vocab_size: int, end: int) -> None:
     """Vocabulary, kinds, merges or scores, the name of the split, special tokens. ModelError where llama.cpp has no such tokenizer."""
     description = tokenizer.as_json()
     model = description["model"]
@@ -48,7 +48,7 @@ def add_tokenizer(writer: Any, tokenizer: AnyTokenizer, vocab_size: int) -> None
         writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
         writer.add_token_list(names)
         writer.add_token_types(kinds)
-    add_special(writer, tokenizer)
+    add_special(writer, tokenizer, end)
 
 
 def require_plain(added: Sequence[Mapping[str, Any]], *flags: str) -> None:
@@ -58,12 +58,12 @@ def require_plain(added: Sequence[Mapping[str, Any]], *flags: str) -> None:
             raise ModelError(f"GGUF cannot say {asked[0]!r} of the token {token['content']}", where="tokenizer.json", hint=HINT)
 
 
-def add_special(writer: Any, tokenizer: AnyTokenizer) -> None:
-    """Begin and end of text, and whether a prompt has them."""
+def add_special(writer: Any, tokenizer: AnyTokenizer, end: int) -> None:
+    """Begin and end of what is written, and whether a prompt has them."""
     prompt = tokenizer.prompt("a")
     begins, ends = tokenizer.is_special(prompt[0]), tokenizer.is_special(prompt[-1])
     writer.add_bos_token_id(prompt[0] if begins else tokenizer.end_of_text)
-    writer.add_eos_token_id(tokenizer.end_of_text)
+    writer.add_eos_token_id(end)
     writer.add_add_bos_token(begins)
     writer.add_add_eos_token(ends)
     if tokenizer.chat_template:

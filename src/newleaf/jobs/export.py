@@ -1,6 +1,6 @@
 """A model in, files for other programs out, each proven by what will run it before it takes its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,7 +62,8 @@ class Export:
                 f"{self.model.path} has no tokenizer, and GGUF needs one", where=str(self.model.path), hint="export with --to hf"
             )
         with fsio.replacing_by_name(self.out) as path:
-            write_gguf(path, config, decoder.state_dict(), self.tokenizer, kind, self.model.path.absolute().name)
+            end = next(iter(self.model.ends), None)
+            write_gguf(path, config, decoder.state_dict(), self.tokenizer, kind, self.model.path.absolute().name, end)
             proof, change = Proof(), None
             if kind != "f32":
                 held = decoder, Decoder(config, initialised=False)
@@ -73,7 +74,7 @@ class Export:
                     proof = prove(decoder, self.tokenizer, judge, kind, self.prompts)
             else:
                 self.unproven("xllamacpp")
-        fsio.write_text(self.out.with_suffix(MODELFILE), modelfile(self.out.name, self.tokenizer, config.context))
+        fsio.write_text(self.out.with_suffix(MODELFILE), modelfile(self.out.name, self.tokenizer, self.model.ends, config.context))
         return proof, change
 
     @property
@@ -123,10 +124,10 @@ def export_model(model: Model, to: str, quantize: str | None, out: Path, tell: T
     return {"format": to, "files": [str(path) for path in files]} | proof.figures | {"bpb_change": change}
 
 
-def modelfile(name: str, tokenizer: AnyTokenizer, context: int) -> str:
+def modelfile(name: str, tokenizer: AnyTokenizer, ends: Sequence[int], context: int) -> str:
     """For `ollama create`: without a chat template the prompt goes in as it is."""
-    end = next((word for word, id in tokenizer.special_tokens.items() if id == tokenizer.end_of_text), None)
+    stops = [word for word, id in tokenizer.special_tokens.items() if id in {tokenizer.end_of_text, *ends}]
     lines = [f"FROM ./{name}", f"PARAMETER num_ctx {context}", "PARAMETER temperature 0.8", "PARAMETER top_p 0.95"]
-    lines += [f'PARAMETER stop "{end}"'] if end else []
+    lines += [f'PARAMETER stop "{word}"' for word in stops]
     lines += [] if tokenizer.chat_template else ['TEMPLATE """{{ .Prompt }}"""']
     return "\n".join(lines) + "\n"

@@ -102,11 +102,15 @@ class Model:
         """What was asked for, then what the model's generation_config.json says, then the defaults."""
         return resolve(settings, self._generation_config)
 
+    @property
+    def ends(self) -> list[int]:
+        """The ids that end what the model writes: a text, or in a chat a turn. Empty where its files name none."""
+        return ends(self._generation_config) or ends(read_object(self.path / "config.json"))
+
     def engine(self, precision: Precision = "float32") -> Engine:
         """Built once for each precision."""
         if precision not in self._engines:
-            known = ends(self._generation_config) or ends(read_object(self.path / "config.json"))
-            self._engines[precision] = Engine(self.decoder, self.tokenizer, precision, known)
+            self._engines[precision] = Engine(self.decoder, self.tokenizer, precision, self.ends)
         return self._engines[precision]
 
 
