@@ -1,4 +1,4 @@
-"""The model that a run goes on from (`--from`): what is kept of it in the plan, and how it is found again. Imports no torch."""
+"""The model that a run goes on from (`--from`): what the plan keeps of it, and how it is found again. Imports no torch, no tokenizer."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newleaf import fsio
 from newleaf.conversion.configs import config_from_json
@@ -14,8 +14,9 @@ from newleaf.conversion.hub import folder_of
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
 from newleaf.runs import read_json
-from newleaf.tokens.foreign import load_tokenizer
-from newleaf.tokens.interface import AnyTokenizer
+
+if TYPE_CHECKING:
+    from newleaf.tokens.interface import AnyTokenizer
 
 SAID = ("bos_token_id", "eos_token_id", "pad_token_id")  # of config.json: what begins and ends its texts
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
@@ -49,8 +50,10 @@ class StartingPoint:
     config: ModelConfig
 
     @cached_property
-    def tokenizer(self) -> AnyTokenizer:
+    def tokenizer(self) -> "AnyTokenizer":
         """ModelError where it has none, or one with more tokens than the model has rows."""
+        from newleaf.tokens.foreign import load_tokenizer
+
         found = load_tokenizer(self.base.folder)
         if found.vocab_size > self.config.vocab_size:
             raise ModelError(
@@ -76,7 +79,7 @@ def weights_sha256(folder: Path) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def tokens_per_character(tokenizer: AnyTokenizer, text: str) -> float:
+def tokens_per_character(tokenizer: "AnyTokenizer", text: str) -> float:
     """What a Chinese character costs in a tokenizer, by those of the text, or by a poem where it has few."""
     runs = HAN.findall(text)
     if sum(map(len, runs)) < ENOUGH:
