@@ -19,8 +19,8 @@ import tiktoken
 
 from newleaf.tokens.shards import write_shards
 from newleaf.tokens.tokenizer import Tokenizer
-from newleaf.training.choices import choose_vocabulary
 from newleaf.training.clock import Budget
+from newleaf.training.reading import choose_vocabulary
 
 THREADS, ROUNDS = 2, 7
 MOST_BYTES, SAMPLE_CHARACTERS = 20_000_000, 5_000_000

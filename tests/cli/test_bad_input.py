@@ -58,7 +58,7 @@ CASES: list[tuple[str, str, Callable[[Path], object] | None]] = [
     ("train good.txt --from missing/ --steps 5", "is no model", None),
     ("train good.txt --from run --steps 5 --model.width 128", "model.width is 128 here and 64 in run", None),
     ("train good.txt --from run --steps 5 --model.context 4096", "at most 32, what the model can look at", None),
-    ("train good.txt --from run --steps 5 --data.vocab_size 900", "with --from the tokenizer is the model's", None),
+    ("train good.txt --from run --steps 5 --data.vocab_size 900", "with --from, shape and tokenizer are the model's", None),
     ("tune run good.txt --task chat", "not there yet", None),
     ("export run out.gguf", "--to is missing", None),
     ("export run --to onnx out", "hf or gguf", None),

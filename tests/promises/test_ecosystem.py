@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from texts import text
+
+import newleaf
 
 pytestmark = pytest.mark.ecosystem
-TINY = "--steps 20 --model.width 64 --model.depth 1 --model.context 64 --train.batch_tokens 256 --train.threads 1 --train.precision float32"
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained model, exported."""
-    from newleaf.cli.main import run
-
-    folder = tmp_path_factory.mktemp("ecosystem")
-    (folder / "text.txt").write_text(text(300), "utf-8")
-    assert run(["train", str(folder / "text.txt"), "--out", str(folder / "run"), *TINY.split()]) == 0
-    assert run(["export", str(folder / "run"), "--to", "hf", str(folder / "hf")]) == 0
-    return folder / "hf"
+    newleaf.export(trained, out := tmp_path_factory.mktemp("ecosystem") / "hf", to="hf")
+    return out
 
 
 def load(folder: Path) -> tuple[Any, Any]:

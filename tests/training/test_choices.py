@@ -6,9 +6,10 @@ import pytest
 
 from newleaf.runtime import Machine
 from newleaf.settings import merge
-from newleaf.training.choices import YOURS, choose_data, choose_vocabulary, make_plan
+from newleaf.training.choices import YOURS, make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
+from newleaf.training.reading import choose_data, choose_vocabulary
 from newleaf.training.settings import Recipe
 
 TEXT = TextFacts(train_bytes=1_000_000, train_tokens=380_000, val_bytes=100_000, val_tokens=40_000, vocab_size=1024)

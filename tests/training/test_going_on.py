@@ -83,6 +83,15 @@ def test_a_model_that_has_changed_since_the_plan_is_refused(trained: Path, other
         newleaf.train(out=tmp_path / "run", resume=True)
 
 
+def test_a_model_that_was_named_from_another_folder_is_found(
+    trained: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained.parent)
+    newleaf.plan(other, base=trained.name, out=tmp_path / "run", steps=3, settings=SHORT)
+    monkeypatch.chdir(tmp_path)
+    assert newleaf.train(other, out="run")["steps"] == 3
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_model_of_another_make_keeps_its_tokenizer_and_its_ends(kind: str, other: Path, tmp_path: Path) -> None:
     base = foreign_model(tmp_path / "base", kind)

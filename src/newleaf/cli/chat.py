@@ -1,7 +1,7 @@
 """`newleaf chat`: with a model that was tuned for it, in turns; with another, it continues what is written."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from newleaf.runtime import Precision, language
 if TYPE_CHECKING:
     from newleaf.generation.settings import Sampling
     from newleaf.jobs.loaded import Model
+    from newleaf.tokens.conversations import Message
 
-Message = dict[str, str]
 WELCOME = {  # by whether the model has a chat template; English, Chinese
     False: (
         "It continues what you write; it was not trained to answer. An empty line ends.",
@@ -86,7 +86,7 @@ def lines() -> Iterator[str]:
         yield line
 
 
-def continued(model: "Model", talk: list[Message], sampling: "Sampling") -> str:
+def continued(model: "Model", talk: Sequence["Message"], sampling: "Sampling") -> str:
     """For a model that knows no turns: all lines one below the other, as far as they leave room for an answer."""
     text = "".join(message["content"] + "\n" for message in talk)
     ids = model.tokenizer.encode(text)

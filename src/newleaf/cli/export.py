@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def export(model: str, out: str, *, to: str | None = None, quantize: str | None 
         print(json.dumps(found, ensure_ascii=False))
         return
     print(sentence(found, chinese))
-    print(next_step(Path(out), to, chinese), file=sys.stderr)
+    print(next_step(Path(out), found["files"], to, chinese), file=sys.stderr)
 
 
 def sentence(found: dict[str, Any], chinese: bool) -> str:
@@ -55,10 +56,7 @@ def sentence(found: dict[str, Any], chinese: bool) -> str:
     return ("；" if chinese else "; ").join(said)
 
 
-def next_step(out: Path, to: str, chinese: bool) -> str:
+def next_step(out: Path, files: Sequence[str], to: str, chinese: bool) -> str:
     """A command that uses what was written."""
-    if to == "gguf":
-        command = f"ollama create {in_shell(out.stem)} -f {in_shell(out.with_suffix('.Modelfile'))}"
-    else:
-        command = f"newleaf generate {in_shell(out)}"
+    command = f"ollama create {in_shell(out.stem)} -f {in_shell(files[-1])}" if to == "gguf" else f"newleaf generate {in_shell(out)}"
     return f"{'试试' if chinese else 'try'}: {command}"

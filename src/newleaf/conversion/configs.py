@@ -18,6 +18,7 @@ OWN_TYPE = "newleaf"
 ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
 ACTIVATIONS: dict[str, Mlp] = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}  # of GPT-2
+SAID = ("bos_token_id", "eos_token_id", "pad_token_id")  # what begins and ends the texts of a model
 MAX_CONTEXT = 1 << 20  # its rotary table then fills a gigabyte
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from newleaf.conversion.gguf_tokens import add_tokenizer
+from newleaf.conversion.gguf_tokens import HINT, add_tokenizer
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
 from newleaf.model.positions import rotary_frequencies, sinusoids
@@ -66,15 +66,15 @@ def write_gguf(
 
 def require_expressible(config: ModelConfig) -> None:
     if config.rope_scaling == "dynamic":
-        raise ModelError("GGUF has no dynamic scaling of rotary positions", where="rope_scaling", hint="export with --to hf")
+        raise ModelError("GGUF has no dynamic scaling of rotary positions", where="rope_scaling", hint=HINT)
     borders = (config.rope_low_frequency, config.rope_high_frequency, config.rope_truncate)
     if config.rope_scaling == "yarn" and borders != (1.0, 32.0, True):  # the keys for others exist, but are not read for these families
         reason = "llama.cpp runs YaRN with beta_fast 32, beta_slow 1 and truncate true alone"
-        raise ModelError(reason, where="rope_scaling", hint="export with --to hf")
+        raise ModelError(reason, where="rope_scaling", hint=HINT)
     if config.rope_scaling == "llama3" and config.family != "llama":
-        raise ModelError(f"llama.cpp has no llama3 scaling for {config.family}", where="rope_scaling", hint="export with --to hf")
+        raise ModelError(f"llama.cpp has no llama3 scaling for {config.family}", where="rope_scaling", hint=HINT)
     if config.family == "gpt2" and config.mlp == "relu":
-        raise ModelError("llama.cpp runs GPT-2 with GELU alone, and this model has ReLU", where="mlp", hint="export with --to hf")
+        raise ModelError("llama.cpp runs GPT-2 with GELU alone, and this model has ReLU", where="mlp", hint=HINT)
 
 
 def add_shape(writer: Any, config: ModelConfig) -> None:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from newleaf import fsio
 from newleaf.checkpoint.seal import beside, seal_problem
 from newleaf.checkpoint.tensors import save_tensors
-from newleaf.conversion.configs import config_from_json, config_to_json
+from newleaf.conversion.configs import SAID, config_from_json, config_to_json
 from newleaf.conversion.names import copy_in, places, standard_names, weights_to_huggingface
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
@@ -35,7 +35,6 @@ __all__ = [
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 NOTHING: Mapping[str, Any] = {}
 GENERATION = "generation_config.json"
-SAID = ("bos_token_id", "eos_token_id", "pad_token_id")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float32}  # read as; F64 narrows
 
 

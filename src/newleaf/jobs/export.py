@@ -10,6 +10,7 @@ import torch
 
 from newleaf import fsio
 from newleaf.conversion.gguf import TYPES, rounded_weights, write_gguf
+from newleaf.conversion.gguf_tokens import HINT
 from newleaf.conversion.huggingface import write_export
 from newleaf.errors import UsageError
 from newleaf.evaluation import bits
@@ -58,9 +59,7 @@ class Export:
         """One file for llama.cpp, a Modelfile for Ollama beside it; also how much worse the rounded weights are, in bits per byte."""
         config, decoder = self.model.config, self.model.decoder
         if self.tokenizer is None:
-            raise UsageError(
-                f"{self.model.path} has no tokenizer, and GGUF needs one", where=str(self.model.path), hint="export with --to hf"
-            )
+            raise UsageError(f"{self.model.path} has no tokenizer, and GGUF needs one", where=str(self.model.path), hint=HINT)
         with fsio.replacing_by_name(self.out) as path:
             end = next(iter(self.model.ends), None)
             write_gguf(path, config, decoder.state_dict(), self.tokenizer, kind, self.model.path.absolute().name, end)

@@ -15,17 +15,18 @@ from newleaf.errors import RunError
 from newleaf.evaluation.bits import score, window
 from newleaf.jobs.outlook import outlook
 from newleaf.jobs.pilot import HELD_OUT_BYTES, TEXT_BYTES, foretold_bits, pilot
-from newleaf.jobs.setup import HAN_TOKENS
+from newleaf.jobs.setup import HAN_TOKENS, base_for
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus
 from newleaf.text.rest import at_rest
 from newleaf.text.split import survey
-from newleaf.training.base import StartingPoint, find_base, tokens_per_character
-from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
+from newleaf.training.base import StartingPoint, tokens_per_character
+from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import Vocabulary, corpora, sample, tokenizer_for
+from newleaf.training.reading import choose_data, choose_vocabulary
 from newleaf.training.request import DEFAULT_MINUTES, Request
 from newleaf.training.settings import DataSettings
 from newleaf.workers import Workers, workers_for
@@ -65,7 +66,7 @@ def make(request: Request) -> Plan:
     corpus, val = corpora(request.inputs, request.run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
     began = time.perf_counter()
-    base = StartingPoint(*find_base(request.base)) if request.base else None
+    base = base_for(request, None)
     vocabulary = base.tokenizer if base else partial(choose_vocabulary, budget)
     look = at_rest(lambda: look_at(corpus, val, recipe.data, vocabulary), lambda en, zh: None)
     reading = time.perf_counter() - began

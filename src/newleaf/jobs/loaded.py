@@ -42,12 +42,7 @@ class Model:
     def tokenizer(self) -> AnyTokenizer:
         """ModelError if the folder holds none that can be used: such a model has logits, but no text."""
         if self._tokenizer is None:
-            found = load_tokenizer(self.path)
-            of_texts = [id for id in found.bytes_of if not found.is_special(id)]  # models without a row for padding exist
-            if (largest := max(of_texts + found.prompt(""))) >= self.config.vocab_size:
-                expected = f"at most {self.config.vocab_size:,}, the model's"
-                raise ModelError(f"the tokenizer of {self.path} has {largest + 1:,} tokens", where=str(self.path), expected=expected)
-            self._tokenizer = found
+            self._tokenizer = load_tokenizer(self.path, self.config.vocab_size)
         return self._tokenizer
 
     def logits(self, ids: Sequence[int] | Sequence[Sequence[int]] | Tensor) -> Tensor:

@@ -129,8 +129,8 @@ class Pretraining:
         if setup.plan.base is not None and setup.found is None:
             before = self.evaluate(model)
             self.view.event(
-                f"before training, {setup.plan.base.model} scores {before.val_bpb:.4f} bits per byte on the held-out text",
-                f"训练之前，{setup.plan.base.model} 在留出文本上是每字节 {before.val_bpb:.4f} 比特",
+                f"before training, {setup.plan.base.name} scores {before.val_bpb:.4f} bits per byte on the held-out text",
+                f"训练之前，{setup.plan.base.name} 在留出文本上是每字节 {before.val_bpb:.4f} 比特",
             )
         try:
             loop.run()

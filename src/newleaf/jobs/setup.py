@@ -19,11 +19,12 @@ from newleaf.jobs.pilot import HELD_OUT_BYTES, WORTH_ITS_TIME, foretold_bits, pi
 from newleaf.jobs.view import View
 from newleaf.runs import Run
 from newleaf.training.base import StartingPoint, find_base, tokens_per_character
-from newleaf.training.choices import choose_data, choose_vocabulary, make_plan
+from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare, write_manifest
+from newleaf.training.reading import choose_data, choose_vocabulary
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.workers import Workers, workers_for
 
@@ -94,7 +95,7 @@ def base_for(request: Request, planned: Plan | None) -> StartingPoint | None:
     """The model to go on from, as the plan has it or as it was named just now."""
     if planned is not None:
         return StartingPoint(planned.base, planned.config) if planned.base else None
-    return StartingPoint(*find_base(request.base)) if request.base else None
+    return StartingPoint(*find_base(request.inputs["from"])) if request.base else None
 
 
 def resume(request: Request, view: View, zero: float) -> Setup:

@@ -32,8 +32,19 @@ PROBE = "a b 1 2. c! 汉 字、汉。か，カ：汉\u3000x\t\ty"  # with border
 HEXADECIMAL = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-def load_tokenizer(folder: Path) -> AnyTokenizer:
-    """The tokenizer of a model, newleaf's own or another. ModelError where there is none, or none that can be used."""
+def load_tokenizer(folder: Path, rows: int | None = None) -> AnyTokenizer:
+    """The tokenizer of a model, newleaf's own or another. ModelError where there is none, none that can be used, or one with tokens beyond
+    the `rows` of the model (special tokens that no prompt has may stand there: models without a row for padding exist)."""
+    found = read_tokenizer(folder)
+    used = [id for id in found.bytes_of if not found.is_special(id)] + [found.end_of_text, *found.prompt("")] if rows else []
+    if rows and max(used) >= rows:
+        expected = f"at most {rows:,}, the model's"
+        raise ModelError(f"the tokenizer of {folder} has {max(used) + 1:,} tokens", where=str(folder), expected=expected)
+    return found
+
+
+def read_tokenizer(folder: Path) -> AnyTokenizer:
+    """By the files that there are."""
     path = folder / FILE
     if not path.exists():
         for vocabulary, merges in old_files(folder):

@@ -14,18 +14,14 @@ from newleaf.model import size
 from newleaf.model.config import ModelConfig, preset
 from newleaf.runtime import Machine
 from newleaf.settings import build, leaves
-from newleaf.training.base import StartingPoint
+from newleaf.training.base import StartingPoint, going_on_rate
 from newleaf.training.clock import Budget
 from newleaf.training.costs import peak_bytes, step_seconds
 from newleaf.training.plan import Plan, Reason, TextFacts
+from newleaf.training.reading import bytes_read, held_out_bytes, tokenizer_bytes
 from newleaf.training.scaling import affordable_parameters, excess_loss, worth_of
-from newleaf.training.settings import DataSettings, Recipe
+from newleaf.training.settings import Recipe
 
-SHORT_BUDGET_MINUTES = 10  # up to here a small part is held out
-HELD_OUT_BYTES, HELD_OUT_BYTES_LONG = 256_000, 2_000_000
-TOKENIZER_BYTES = 20_000_000  # the most that the tokenizer learns from
-VOCABULARY = 1.5  # times the root: prose, Chinese too, is best at twice, code at once (lab/LOG.md, 2026-11-24)
-BYTES_A_MINUTE = 4_000_000  # are read in a budget of minutes, about: 3 to 6 MB in the first on two cores (lab/LOG.md, 2026-11-24)
 YOURS = ("you set it", "由你指定")
 LADDER = (  # depth and width of what may be chosen; at one size the shallower model is trained in less time, the deeper one learns more
     (1, 64), (2, 64), (3, 64), (2, 128), (3, 128), (4, 128), (3, 192), (4, 192), (4, 256), (5, 256), (5, 320), (6, 384), (8, 512),
@@ -37,7 +33,6 @@ BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # so many at so many seen, or as 
 OFTEN = 3.0  # readings of the text, from which on there is dropout and more weight decay
 DROPOUT_A_READING, MOST_DROPOUT = 0.02, 0.2  # 0.1 was best at 5 readings, 0.2 from 9 to 21 (lab/LOG.md, 2026-11-25)
 WEIGHT_DECAY, WEIGHT_DECAY_OFTEN = 0.1, 0.5  # the second gains 0.2 to 4 % where a text is read 5 to 21 times (lab/LOG.md, 2026-11-25)
-LEAST_RATE = 0.01  # of a new model's, for one that goes on
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
 
 
@@ -92,43 +87,6 @@ def make_plan(
     return replace(plan, foreseen=foresee(plan, c))
 
 
-# text -------------------------------------------------------------------------------------------------------------------
-
-
-def choose_data(settings: DataSettings, budget: Budget) -> DataSettings:
-    """What of the text is held out at most, and what the tokenizer learns from: settled before anything is read."""
-    held_out = settings.held_out_bytes or held_out_bytes(budget)
-    return replace(settings, held_out_bytes=held_out, tokenizer_bytes=settings.tokenizer_bytes or tokenizer_bytes(budget))
-
-
-def held_out_bytes(budget: Budget) -> int:
-    """At most this much is held out."""
-    short = budget.minutes is not None and budget.minutes <= SHORT_BUDGET_MINUTES
-    return HELD_OUT_BYTES if short else HELD_OUT_BYTES_LONG
-
-
-def choose_vocabulary(budget: Budget, train_bytes: int) -> int:
-    """One and a half times the root of the bytes that will be read, in multiples of 64, from 320 to 65,536 (which 2 bytes hold): what is
-    never seen needs no tokens of its own, and each token of the vocabulary costs time.
-
-    >>> [choose_vocabulary(Budget(steps=1), size) for size in (2_000, 10**6, 20 * 10**6, 10**9)]
-    [320, 1472, 6720, 47424]
-    >>> choose_vocabulary(Budget(minutes=1), 10**9)
-    3008
-    """
-    return min(65_536, max(320, 64 * round(VOCABULARY * math.sqrt(bytes_read(budget, train_bytes)) / 64)))
-
-
-def tokenizer_bytes(budget: Budget) -> int:
-    """What the tokenizer may learn from: 0.7 s a MB (measured) must stay a small part of a budget in minutes."""
-    return bytes_read(budget, TOKENIZER_BYTES)
-
-
-def bytes_read(budget: Budget, available: int) -> int:
-    """Of so many bytes, those that a budget in minutes has time for."""
-    return available if budget.minutes is None else int(min(available, BYTES_A_MINUTE * budget.minutes))
-
-
 # size -------------------------------------------------------------------------------------------------------------------
 
 
@@ -175,19 +133,6 @@ def candidates(recipe: Recipe, vocab_size: int, context: int) -> Iterator[ModelC
         raise refused
 
 
-def as_it_is(c: Choices, base: StartingPoint, context: int) -> ModelConfig:
-    """The shape of the model to go on from, in windows of `context`. SettingError where another one was asked for."""
-    for name, value in vars(c.recipe.model).items():
-        theirs = getattr(base.config, name)
-        if name != "context" and value not in (None, theirs):
-            hint = "leave it out: with --from, shape and vocabulary are the model's"
-            raise SettingError(f"model.{name} is {value} here and {theirs} in {base.base.model}", where=f"model.{name}", hint=hint)
-    if c.recipe.data.vocab_size not in (None, c.text.vocab_size):
-        given = f"data.vocab_size is {c.recipe.data.vocab_size} here and {c.text.vocab_size} in {base.base.model}"
-        raise SettingError(given, where="data.vocab_size", hint="leave it out: with --from the tokenizer is the model's")
-    return replace(base.config, context=context)
-
-
 def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     """(shape, tokens a step, steps) of the candidate that the scaling law expects to end lowest in the time that there is.
 
@@ -195,7 +140,7 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     always end lower, and take for ever.
     """
     best: tuple[float, ModelConfig, int, int] | None = None
-    for config in [as_it_is(c, c.base, context)] if c.base else candidates(c.recipe, c.text.vocab_size, context):
+    for config in [c.base.shape(c.recipe, c.text.vocab_size, context)] if c.base else candidates(c.recipe, c.text.vocab_size, context):
         if peak_bytes(config, context, c.machine) > MOST_MEMORY * c.machine.memory_bytes:
             break
         batch_tokens, last_step = batch_and_steps(c, config)
@@ -321,16 +266,6 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
         "optim.decay_fraction": 0.4,
         "optim.warmup_steps": max(1, min(100, last_step // 20)),
     }
-
-
-def going_on_rate(tokens: int, parameters: int) -> float:
-    """Of a new model's rates. A small model learns new text best with all of them; one that has hundreds of parameters for each token would
-    lose what it knows, and is tuned with a hundredth as a rule (lab/LOG.md, 2026-11-26).
-
-    >>> going_on_rate(4_000_000, 400_000), round(going_on_rate(300_000, 124_000_000), 3)
-    (1.0, 0.049)
-    """
-    return min(1.0, max(LEAST_RATE, math.sqrt(tokens / parameters)))
 
 
 def choose_rhythm(c: Choices, config: ModelConfig, batch_tokens: int, last_step: int) -> dict[str, int]:

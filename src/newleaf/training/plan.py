@@ -43,7 +43,7 @@ class Plan:
 
     def explained(self, chinese: bool) -> dict[str, str]:
         """Each choice and why, by setting, in one of the two languages."""
-        values = dict(leaves(self.recipe)) | {"from": self.base.model if self.base else None}
+        values = dict(leaves(self.recipe)) | {"from": self.base.name if self.base else None}
         return {
             name: (f"{shown(values.get(name))}，{zh}" if chinese else f"{shown(values.get(name))}, {en}")
             for name, (en, zh) in self.reasons.items()

@@ -11,11 +11,12 @@ from typing import Any
 
 from newleaf import fsio
 from newleaf.checkpoint.state import Decision
+from newleaf.conversion.configs import SAID
 from newleaf.errors import RunError, SettingError
 from newleaf.model.config import ModelConfig
 from newleaf.runs import Run
 from newleaf.settings import build, convert, flatten, leaves, names, read_toml, to_toml, unknown_setting
-from newleaf.training.base import SAID, Base
+from newleaf.training.base import Base
 from newleaf.training.clock import Budget
 from newleaf.training.plan import Plan
 from newleaf.training.settings import Recipe
