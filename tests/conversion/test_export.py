@@ -303,11 +303,12 @@ def test_without_its_judge_an_export_is_written_and_said_to_be_unproven(
 
 @dataclass(frozen=True)
 class Twin:
-    """A judge that is our own decoder, louder by `more`, and takes the best token but `skip`."""
+    """A judge that is our own decoder, louder by `more`, and takes the best token but `skip`, never one of `ends`."""
 
     model: Model
     more: float = 0.0
     skip: int = 0
+    ends: tuple[int, ...] = ()
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.model.tokenizer.encode(text) for text in texts]
@@ -318,7 +319,7 @@ class Twin:
             ids, steps = list(prompt), list[Step]()
             for _ in range(num_tokens):
                 row = self.model.logits(ids)[-1].log_softmax(-1)
-                row[:8] = -torch.inf  # what ends a text is passed over
+                row[[*range(8), *self.ends]] = -torch.inf  # what ends a text is passed over
                 best = row.topk(5)
                 steps.append(
                     (int(best.indices[self.skip]), dict(zip(best.indices.tolist(), (best.values + self.more).tolist(), strict=True)))
@@ -328,15 +329,25 @@ class Twin:
         return found
 
 
-def verdict(folder: Path, kind: str, **other: float) -> Proof:
+def verdict(folder: Path, kind: str, known_ends: tuple[int, ...] = (), **other: Any) -> Proof:
     model = newleaf.load(folder)
-    return prove(model.decoder, model.tokenizer, Twin(model, **other), kind, prompts_for(model.tokenizer, model.config.vocab_size, 32))  # type: ignore[arg-type]
+    prompts = prompts_for(model.tokenizer, model.config.vocab_size, 32)
+    return prove(model.decoder, model.tokenizer, Twin(model, **other), kind, prompts, known_ends)
 
 
 def test_a_proof_compares_every_step_of_five_texts(trained: Path) -> None:
     found = verdict(trained, "f32")
     assert found.max_logit_difference == pytest.approx(0.0, abs=1e-5)
     assert (found.ids_equal, found.greedy_equal, found.num_near, found.num_steps) == (True, True, 0, 80)
+
+
+def test_a_word_that_ends_what_its_author_writes_is_passed_over(trained: Path) -> None:
+    model = newleaf.load(trained)
+    prompts = prompts_for(model.tokenizer, model.config.vocab_size, 32)
+    [[(word, _)], *_] = Twin(model).greedy(prompts, 1)
+    assert verdict(trained, "f32", (word,), ends=(word,)).greedy_equal
+    with pytest.raises(ModelError, match=r"the export writes otherwise: \d+ of 80 tokens are not the best here"):
+        verdict(trained, "f32", ends=(word,))
 
 
 def test_the_coarser_the_numbers_the_more_may_differ(trained: Path) -> None:
@@ -348,7 +359,7 @@ def test_the_coarser_the_numbers_the_more_may_differ(trained: Path) -> None:
 
 def test_other_choices_are_refused_in_full_and_half_precision_and_told_of_coarser_numbers(trained: Path) -> None:
     for kind in ("f32", "f16"):
-        with pytest.raises(ModelError, match="the export answers otherwise"):
+        with pytest.raises(ModelError, match="the export writes otherwise"):
             verdict(trained, kind, skip=1)
     assert verdict(trained, "q4_0", skip=1).greedy_equal is False
 

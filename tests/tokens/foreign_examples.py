@@ -4,6 +4,7 @@ Each is learned once from `examples.source()`. A maker gets a folder and writes 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -136,7 +137,12 @@ def sentencepiece_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     special = ["<unk>", "<s>", "</s>", *BYTES]
-    trainer = trainers.BpeTrainer(vocab_size=800, special_tokens=special, limit_alphabet=130, show_progress=False)
+    counts = Counter("".join(source().split()))
+    # given, because the trainer chooses among equally frequent characters by chance
+    alphabet = [SPACE, *sorted(counts, key=lambda character: (-counts[character], character))[:129]]
+    trainer = trainers.BpeTrainer(
+        vocab_size=800, special_tokens=special, initial_alphabet=alphabet, limit_alphabet=130, show_progress=False
+    )
     learn(tokenizer, trainer, source().splitlines())
     model = json.loads(tokenizer.to_str())["model"]
     return model["vocab"], [(left, right) for left, right in model["merges"]]

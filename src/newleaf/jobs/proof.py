@@ -4,7 +4,7 @@ The judge continues five prompts; our decoder reads what it wrote, so each step 
 good as equal, rounding decides between them: such a step is counted, and not held against the export.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,9 +55,12 @@ class Proof:
         return {name: getattr(self, name) for name in ("max_logit_difference", "ids_equal", "greedy_equal")}
 
 
-def prove(model: Decoder, tokenizer: AnyTokenizer | None, judge: Judge, kind: str, prompts: Sequence[Sequence[int]]) -> Proof:
-    """ModelError, saying how, where they disagree. `kind` is the type of the numbers that the judge reads."""
-    ends = frozenset(tokenizer.special_tokens.values()) if tokenizer else frozenset[int]()
+def prove(
+    model: Decoder, tokenizer: AnyTokenizer | None, judge: Judge, kind: str, prompts: Sequence[Sequence[int]], ends: Collection[int]
+) -> Proof:
+    """ModelError, saying how, where they disagree. `kind` is the type of the numbers that the judge reads, `ends` the ids after which the
+    model's author stops: they may be words as others."""
+    passed_over = frozenset(ends).union(tokenizer.special_tokens.values() if tokenizer else ())
     if tokenizer is not None:
         for text, theirs in zip(TEXTS, judge.ids(TEXTS), strict=True):
             if theirs != tokenizer.encode(text):
@@ -65,14 +68,16 @@ def prove(model: Decoder, tokenizer: AnyTokenizer | None, judge: Judge, kind: st
     judged = [
         step
         for prompt, steps in zip(prompts, judge.greedy(prompts, NUM_TOKENS), strict=True)
-        for step in compare(model, prompt, steps, ends)
+        for step in compare(model, prompt, steps, passed_over)
     ]
     largest, near = max(each.difference for each in judged), NEAR.get(kind, 0.0)
-    equal = all(each.lost <= near for each in judged)
+    others = sum(each.lost > near for each in judged)
     most = TOLERANCE.get(kind, ROUGH)
-    if largest > most or (kind in NEAR and not equal):
+    if largest > most:
         raise ModelError(f"the export answers otherwise: log-probabilities differ by up to {largest:.3g}", expected=f"at most {most:g}")
-    return Proof(largest, True if tokenizer else None, equal, sum(0 < each.lost <= near for each in judged), len(judged))
+    if kind in NEAR and others:
+        raise ModelError(f"the export writes otherwise: {others} of {len(judged)} tokens are not the best here", expected="0")
+    return Proof(largest, True if tokenizer else None, not others, sum(0 < each.lost <= near for each in judged), len(judged))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ MESSAGES = {
     "the tokenizer has {count} tokens": "分词器有 {count} 个词元",
     "{name} is no folder here, and on the hub it {why}": "这里没有 {name} 这个文件夹，模型库里{why}",
     "llama.cpp does not take {name}: {why}": "llama.cpp 不接受 {name}：{why}",
+    "the export writes otherwise: {count} of {total} tokens are not the best here": (
+        "导出的模型写得不一样：{total} 个词元里有 {count} 个不是这里的最优选择"
+    ),
     "the export answers otherwise: log-probabilities differ by up to {number}": "导出的模型答得不一样：对数概率最多相差 {number}",
     "the export gives other ids: {ids} for {text}": "导出的分词器给出不同的编号：{text} 变成了 {ids}",
     "{path} has no decoder": "{path} 没有说明词元怎样变回文字",
