@@ -1,7 +1,7 @@
 """Memory that runs out on purpose: the errors as Python, numpy and torch raise them, at a forward, an optimizer step or an evaluation."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,15 +56,15 @@ class InBackward(torch.autograd.Function):
 def short_job(error: str, most_rows: int | None = None, step: int = 1, at: int | None = None, backward: bool = False) -> type[Any]:
     """Pretraining in which memory holds `most_rows` of a part from `step` on, or runs out once, in the `at`-th forward or its backward."""
     forwards = itertools.count(1)
-    real = pretrain.Pretraining
+    real = pretrain.Job
 
     class Short(real):  # type: ignore[misc, valid-type]
-        def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-            too_many = most_rows is not None and len(inputs) > most_rows and self.loop.state.step + 1 >= step
+        def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+            too_many = most_rows is not None and len(batch[0]) > most_rows and self.loop.state.step + 1 >= step
             hit = next(forwards) == at or too_many
             if hit and not backward:
                 ERRORS[error]()
-            loss: Tensor = super().loss(model, inputs, targets, dropout)
+            loss: Tensor = super().loss(model, batch, dropout)
             return InBackward.apply(loss, error) if hit else loss  # type: ignore[no-any-return,no-untyped-call]
 
     return Short
@@ -99,4 +99,4 @@ def install(fault: dict[str, Any]) -> None:
     if "optimizer" in fault:
         optimizer.muon_ = short_muon(fault["short"], fault["optimizer"])
     else:
-        pretrain.Pretraining = short_job(fault["short"], fault.get("rows"), fault.get("step", 1), fault.get("forward"))
+        pretrain.Job = short_job(fault["short"], fault.get("rows"), fault.get("step", 1), fault.get("forward"))

@@ -13,13 +13,17 @@ from newleaf.conversion.hub import folder_of
 from newleaf.errors import UsageError
 from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
-from newleaf.training.request import make_request, remember, require_state, require_text
+from newleaf.text.examples import Columns
+from newleaf.text.files import default_name
+from newleaf.training.request import Request, make_request, remember, require_state, require_text
+from newleaf.training.tasks import task_named
 
 if TYPE_CHECKING:
     from newleaf.jobs.loaded import Model
 
 Paths = Sequence[str] | str | os.PathLike[str]
 PathLike = str | os.PathLike[str]
+LORA_RANK = 8  # of --lora, where tune.rank says no other
 
 
 def train(
@@ -63,7 +67,69 @@ def train(
         resume=resume,
         extend=extend,
     )
-    run, listener = request.run, view or View()
+    return run_job(request, view or View(), zero)
+
+
+def tune(
+    model: PathLike | None,
+    data: Paths = (),
+    *,
+    task: str | None,
+    out: PathLike | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    tokens: int | None = None,
+    epochs: float | None = None,
+    val: PathLike | None = None,
+    input: str | None = None,
+    second_input: str | None = None,
+    output: str | None = None,
+    label: str | None = None,
+    columns: Sequence[str] = (),
+    lora: bool = False,
+    seed: int | None = None,
+    recipe: PathLike | None = None,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    view: View | None = None,
+    seconds_before: float = 0.0,
+) -> dict[str, Any]:
+    """Tune a model for a task on examples and return the figures of summary.json.
+
+    `model`: a run, a model's folder or a hub name. `data`: files of examples. `task`: chat, instruct, classify, translate, summarize, qa,
+    rewrite, complete or prefer. `input`, `second_input`, `output` and `label` name columns, `columns` those of a table without a header.
+    `lora`: learn by low-rank adapters beside the frozen model. Budget, settings and errors as in
+    `train`. With `resume` all but `out` may be left out.
+    """
+    zero = time.monotonic() - seconds_before
+    if task is not None:
+        task_named(task)
+    named = {"input": input, "second_input": second_input, "output": output, "label": label, "columns": list(columns) or None}
+    given = [os.fspath(name) for name in ([data] if isinstance(data, str | os.PathLike) else data)]
+    if not resume and (model is None or not given or task is None):
+        missing = "MODEL" if model is None else "DATA" if not given else "--task"
+        raise UsageError(f"{missing} is missing", where=missing, expected="newleaf tune MODEL DATA --task NAME")
+    place = out if out is not None else Path("runs", f"{default_name([os.fspath(model or '')])}-{task}")
+    request = make_request(
+        given,
+        out=place,
+        budget={"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs},
+        val=val,
+        column=None,
+        base=model,
+        seed=seed,
+        recipe=recipe,
+        settings=({"tune.rank": LORA_RANK} if lora else {}) | dict(settings or {}),
+        resume=resume,
+        extend=False,
+        task={"task": task, **named},
+    )
+    return run_job(request, view or View(), zero)
+
+
+def run_job(request: Request, listener: View, zero: float) -> dict[str, Any]:
+    """Hold the run, and train or tune."""
+    run = request.run
     run.require_ours()
     with run.writing():
         finished = require_state(request)
@@ -80,10 +146,13 @@ def train(
             return finished
         require_text(request)
         request = remember(request)
-        with importing_torch():
-            from newleaf.jobs.pretrain import pretrain
-
-        return pretrain(request, listener, zero)
+        if request.task:
+            with importing_torch():
+                from newleaf.jobs.tune import tune as job
+        else:
+            with importing_torch():
+                from newleaf.jobs.pretrain import pretrain as job
+        return job(request, listener, zero)
 
 
 def load(model: PathLike) -> "Model":
@@ -98,15 +167,26 @@ def load(model: PathLike) -> "Model":
     return open_model(folder)
 
 
-def evaluate(model: PathLike, data: Paths = (), *, column: str | None = None) -> dict[str, Any]:
-    """Bits per byte of a model on text, or on the run's own held-out text where no `data` is given.
+def evaluate(
+    model: PathLike,
+    data: Paths = (),
+    *,
+    column: str | None = None,
+    second_input: str | None = None,
+    label: str | None = None,
+    columns: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Bits per byte of a model on text; of a model that classifies, how well it does on labelled examples. Without `data` on what the run
+    itself held out. The columns are named as in `tune`.
 
-    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}.
+    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, or {examples, accuracy, macro_f1, calibration_error}, the
+    last three {value, stderr}.
     """
     with importing_torch():
-        from newleaf.jobs.evaluate import bits_per_byte
+        from newleaf.jobs.evaluate import measured
 
-    return bits_per_byte(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), column)
+    named = Columns(column, second_input, None, label)
+    return measured(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), named, list(columns))
 
 
 def export(

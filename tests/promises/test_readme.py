@@ -13,7 +13,7 @@ from newleaf.cli.words import check_settings
 from newleaf.jobs.loaded import Model
 
 SOURCE = Path(newleaf.__file__).parent
-VERBS = ("train", "plan", "generate", "chat", "evaluate", "export", "verify")
+VERBS = ("train", "plan", "tune", "generate", "chat", "evaluate", "export", "verify")
 WITH_COMMANDS = [*READMES, ROOT / "CONTRIBUTING.md", *GUIDES]
 
 

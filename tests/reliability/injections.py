@@ -5,7 +5,7 @@ changes under the running process. `times` says in how many steps from `step` on
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ SPIKE = 50.0
 def install(fault: dict[str, Any]) -> None:
     """From here on pretraining is hit by one of INJECTIONS."""
     INJECTIONS[fault["inject"]]  # a misspelt one is an error now
-    real = pretrain.Pretraining
+    real = pretrain.Job
 
     class Hit(real):  # type: ignore[misc, valid-type]
         """Pretraining whose numbers go wrong."""
@@ -34,18 +34,18 @@ def install(fault: dict[str, Any]) -> None:
             self.model, self.optimizer = super().build()
             return self.model, self.optimizer
 
-        def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
+        def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
             step = self.loop.state.step + 1
             if step < fault["step"] or not self.left:
-                return super().loss(model, inputs, targets, dropout)
+                return super().loss(model, batch, dropout)
             type(self).left -= 1
-            return INJECTIONS[fault["inject"]](self, lambda: super(Hit, self).loss(model, inputs, targets, dropout))
+            return INJECTIONS[fault["inject"]](self, lambda: super(Hit, self).loss(model, batch, dropout))
 
         def on_event(self, en: str, zh: str) -> None:
             restore(self)
             super().on_event(en, zh)
 
-    pretrain.Pretraining = Hit
+    pretrain.Job = Hit
 
 
 Loss = Callable[[], Tensor]

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from newleaf.errors import CheckpointError, NewleafError
 from newleaf.jobs.setup import Setup, resume
 from newleaf.jobs.view import View
 from newleaf.runs import Run
+from newleaf.training.prepare import open_data
 from newleaf.training.request import make_request
 
 FLIPS, OTHERS = 50, 10  # a twentieth of 1,000 and of 200
@@ -65,7 +67,7 @@ class Stopped:
         )
         listener = Listener()
         try:
-            return resume(request, listener, time.monotonic()), None, listener.sentences
+            return resume(request, listener, time.monotonic(), partial(open_data, verify=True)), None, listener.sentences
         except NewleafError as error:
             return None, error, listener.sentences
 

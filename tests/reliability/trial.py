@@ -42,7 +42,7 @@ MOMENTS = {
     "baselines": "newleaf.jobs.pretrain:baselines",
     "step": "newleaf.cli.console:Console.step",
     "evaluation": "newleaf.evaluation.bits:score",
-    "sample": "newleaf.jobs.pretrain:Pretraining.on_sample",
+    "sample": "newleaf.jobs.job:Job.on_sample",
     "saving": "newleaf.checkpoint.store:save",
     "loading": "newleaf.checkpoint.store:load",
     "keeping": "newleaf.jobs.pretrain:write_model",

@@ -1,5 +1,7 @@
 """The gradients of several workers against those of one, and against what they share."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -14,10 +16,12 @@ from newleaf.workers import Workers
 
 CONFIG = preset("qwen3", vocab_size=40, width=32, depth=2, context=8)
 ROWS = 7
-BATCH = np.random.default_rng(0).integers(0, 40, (ROWS, 9))
+IDS = np.random.default_rng(0).integers(0, 40, (ROWS, 9))
+BATCH = IDS[:, :-1], IDS[:, 1:]
 
 
-def loss(model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
+def loss(model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+    inputs, targets = batch
     return language(model.hidden(inputs, dropout=dropout), model.head_weight, targets)
 
 
@@ -35,7 +39,7 @@ def ready_model() -> Decoder:
 
 def gradients(workers: int, rows: int) -> tuple[float, dict[str, Tensor]]:
     model = ready_model()
-    total = Gradients(model, loss, "cpu", Workers(workers), rows)(BATCH[:, :-1], BATCH[:, 1:], no_dropout, lambda: False)
+    total = Gradients(model, loss, "cpu", Workers(workers), rows)(BATCH, no_dropout, lambda: False)
     assert total is not None
     return total, {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
@@ -64,17 +68,17 @@ def test_a_copy_shares_weights_and_tables_but_no_gradients() -> None:
         assert (name, ours.data_ptr()) == (other, theirs.data_ptr())
         assert ours is not theirs
     assert model.table.data_ptr() == copy.table.data_ptr()
-    loss(copy, *(torch.from_numpy(part) for part in (BATCH[:, :-1], BATCH[:, 1:])), None).backward()
+    loss(copy, [torch.from_numpy(part) for part in BATCH], None).backward()
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_each_part_has_a_dropout_of_its_own() -> None:
     asked: list[int] = []
-    Gradients(ready_model(), loss, "cpu", Workers(2), 4)(BATCH[:, :-1], BATCH[:, 1:], asked.append, lambda: False)
+    Gradients(ready_model(), loss, "cpu", Workers(2), 4)(BATCH, asked.append, lambda: False)
     assert asked == [0, 1, 2, 3]
 
 
 def test_a_stop_midway_leaves_no_gradients() -> None:
     model, asked = ready_model(), iter([False, True])
-    assert Gradients(model, loss, "cpu", Workers(2), 4)(BATCH[:, :-1], BATCH[:, 1:], no_dropout, lambda: next(asked)) is None
+    assert Gradients(model, loss, "cpu", Workers(2), 4)(BATCH, no_dropout, lambda: next(asked)) is None
     assert all(parameter.grad is None for parameter in model.parameters())

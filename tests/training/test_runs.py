@@ -197,7 +197,7 @@ def test_what_is_told_is_what_went_wrong_first(place: Path, monkeypatch: pytest.
 
     troubles: list[str] = []
     monkeypatch.setattr("newleaf.training.loop.Loop.run", fail)
-    monkeypatch.setattr("newleaf.jobs.pretrain.Pretraining.summary", lambda *_: troubles.append("again") or fail())
+    monkeypatch.setattr("newleaf.jobs.job.Job.summary", lambda *_: troubles.append("again") or fail())
     assert run(["train", "a.txt", "--out", "run", "--steps", "2", *SHAPE]) == 1
     assert troubles == ["again"]
     assert "RuntimeError: trouble 0; please" in capsys.readouterr().err.splitlines()[-1]

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ STEPS, ROWS = 8, 4
 SHAPE = shlex.split(
     f"--steps {STEPS} --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens {32 * ROWS} --train.checkpoint_every 4"
 )
-PRETRAINING = "newleaf.jobs.pretrain.Pretraining"
+PRETRAINING = "newleaf.jobs.pretrain.Job"
 CLOCKS = {"seconds", "tokens_per_second", "micro_batch"}
 
 
@@ -130,9 +130,9 @@ def recording(job: type[Any], rows: Rows) -> type[Any]:
     """The same, and which rows go forward in it."""
 
     class Recording(job):  # type: ignore[misc, valid-type]
-        def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-            rows.setdefault(self.loop.state.step, set()).update(row.numpy().tobytes() for row in torch.cat([inputs, targets], 1))
-            return super().loss(model, inputs, targets, dropout)  # type: ignore[no-any-return]
+        def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+            rows.setdefault(self.loop.state.step, set()).update(row.numpy().tobytes() for row in torch.cat([*batch], 1))
+            return super().loss(model, batch, dropout)  # type: ignore[no-any-return]
 
     return Recording
 

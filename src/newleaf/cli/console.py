@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from newleaf.cli.table import columns, groups_table
-from newleaf.conversion.wording import BASELINES
+from newleaf.conversion.wording import BASELINES, METRICS, RIVALS, Language, metric_shown
 from newleaf.jobs.view import View
 from newleaf.runs import in_shell
 from newleaf.runtime import language
@@ -26,6 +26,15 @@ class Console(View):
 
     def event(self, en: str, zh: str) -> None:
         self._print(zh if self.chinese else en)
+
+    def left_out(self, source: str, reason: str, count: int) -> None:
+        times = f" ({count:,})" if count > 1 else ""
+        if self.chinese:
+            from newleaf.cli.chinese import reason as in_chinese
+
+            self._print(f"略去 {source}：{in_chinese(reason)}{times}")
+        else:
+            self._print(f"left out {source}: {reason}{times}")
 
     def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         self._path = path
@@ -74,6 +83,14 @@ class Console(View):
                 f"第 {step:,} 步 · 留出文本每字节 {val_bpb:.4f} 比特{'（目前最好）' if best else ''}",
             )
 
+    def loss(self, step: int, val_loss: float, best: bool) -> None:
+        self._val = f" · 留出损失 {val_loss:.3f}" if self.chinese else f" · held-out loss {val_loss:.3f}"
+        if not self.live:
+            self.event(
+                f"step {step:,} · held-out loss {val_loss:.4f}{' (best so far)' if best else ''}",
+                f"第 {step:,} 步 · 留出损失 {val_loss:.4f}{'（目前最好）' if best else ''}",
+            )
+
     def sample(self, step: int, prompt: str, text: str) -> None:
         shown = " ".join(printable(prompt + "‸" + text).split())[:160]
         self.event(f"sample at step {step:,}: {shown}", f"第 {step:,} 步的样本：{shown}")
@@ -82,6 +99,9 @@ class Console(View):
         """The last lines of a run that was trained: the figure, and what to type next."""
         self.close()
         if not self._path:
+            return
+        if "task" in summary:
+            self._task_done(summary)
             return
         known = [(name, words, f"{summary['baselines'][name]:.3f}") for name, words in BASELINES.items() if name in summary["baselines"]]
         beside_en = ", ".join(f"{name} {value}" for name, _, value in known if name != "uniform")
@@ -99,6 +119,22 @@ class Console(View):
             f"已存入 {path}（每字节 {short} 比特）— 报告：{path}/report.html — 试试：newleaf generate {typed}"
             + (" — 提前结束：再多的时间也无益，需要更多文本" if early else ""),
         )
+
+    def _task_done(self, summary: dict[str, Any]) -> None:
+        """The same of a task: its first figure, beside what it has to beat."""
+        metrics, path, typed = summary["metrics"], self._path, in_shell(self._path)
+        main = next((name for name in METRICS if name in metrics), "val_loss")
+        own = metrics[main]["value"] if main in metrics else summary["val_loss"]
+        known = {name: row[main]["value"] for name, row in summary["baselines"].items() if isinstance(row.get(main), dict)}
+        language: Language = "zh" if self.chinese else "en"
+        beside = [f"{RIVALS[name].say(language)} {metric_shown(main, value)}" for name, value in known.items()]
+        figure = f"{METRICS[main].say(language)} {metric_shown(main, own)}"
+        self.event(
+            f"held out: {figure}" + (f" ({', '.join(beside)})" if beside else ""),
+            f"留出样例：{figure}" + (f"（{'，'.join(beside)}）" if beside else ""),
+        )
+        last = f"newleaf evaluate {typed} FILE" if summary["task"] == "classify" else f"newleaf chat {typed}"
+        self.event(f"saved {path} — report: {path}/report.html — try: {last}", f"已存入 {path} — 报告：{path}/report.html — 试试：{last}")
 
     def close(self) -> None:
         """Leave the live line."""

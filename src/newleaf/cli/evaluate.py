@@ -1,15 +1,26 @@
 """`newleaf evaluate`."""
 
 import json
+from typing import Any
 
 from newleaf import api
 from newleaf.cli.words import Json, inputs
+from newleaf.conversion.wording import METRICS
 from newleaf.errors import UsageError
 from newleaf.runtime import language
 
 
-def evaluate(model: str, *data: str, column: str | None = None, suite: str | None = None, json_: Json = False) -> None:
-    """Measure a model on text in bits per byte; without DATA on the run's own held-out text.
+def evaluate(
+    model: str,
+    *data: str,
+    column: str | None = None,
+    second_input: str | None = None,
+    label: str | None = None,
+    columns: str | None = None,
+    suite: str | None = None,
+    json_: Json = False,
+) -> None:
+    """Measure a model on text in bits per byte, or on examples of its task; without DATA on what the run itself held out.
 
     Parameters
     ----------
@@ -19,6 +30,12 @@ def evaluate(model: str, *data: str, column: str | None = None, suite: str | Non
         Files, folders, globs, or - for stdin.
     column
         The column of .jsonl, .json, .csv and .tsv files that holds the text.
+    second_input
+        The column of the second text, where there are two.
+    label
+        The column of labels.
+    columns
+        Names for the columns of a table without a header, between commas.
     suite
         A suite of tasks (a later version).
     json_
@@ -26,10 +43,17 @@ def evaluate(model: str, *data: str, column: str | None = None, suite: str | Non
     """
     if suite is not None:
         raise UsageError("--suite is not there yet", where="--suite", hint="name text to measure bits per byte on")
-    result = api.evaluate(model, inputs(data), column=column)
+    names = [name.strip() for name in columns.split(",")] if columns else []
+    result = api.evaluate(model, inputs(data), column=column, second_input=second_input, label=label, columns=names)
     if json_:
         print(json.dumps(result))
-        return
+    elif "bits_per_byte" in result:
+        show_bits(result)
+    else:
+        show_metrics(result)
+
+
+def show_bits(result: dict[str, Any]) -> None:
     bits, stderr, perplexity, loss = (result[name] for name in ("bits_per_byte", "stderr", "perplexity", "loss"))
     num_bytes, tokens, documents = (f"{result[name]:,}" for name in ("bytes", "tokens", "documents"))
     if language() == "zh":
@@ -38,3 +62,14 @@ def evaluate(model: str, *data: str, column: str | None = None, suite: str | Non
     else:
         print(f"{bits:.4f} bits per byte (± {stderr:.4f}) · perplexity {perplexity:,.2f} · {loss:.4f} nats a token")
         print(f"{num_bytes} bytes, {tokens} tokens, {documents} documents")
+
+
+def show_metrics(result: dict[str, Any]) -> None:
+    """One line a figure."""
+    spoken = language()
+    colon, plus = ("：", "（± {:.4f}）") if spoken == "zh" else (": ", " (± {:.4f})")
+    for name, figure in result.items():
+        if isinstance(figure, dict):
+            error = "" if figure["stderr"] is None else plus.format(figure["stderr"])
+            print(f"{METRICS[name].say(spoken)}{colon}{figure['value']:.4f}{error}")
+    print(f"{result['examples']:,} 个样例" if spoken == "zh" else f"{result['examples']:,} examples")

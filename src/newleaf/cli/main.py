@@ -25,8 +25,8 @@ from newleaf.text.files import default_name
 from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
-FLAGS = ("--resume", "--extend", "--json", "--greedy", "--echo", "--help", "--version", "--")
-LATER = ("tune", "augment", "serve", "explain", "data", "doctor")
+FLAGS = ("--resume", "--extend", "--lora", "--json", "--greedy", "--echo", "--help", "--version", "--")
+LATER = ("augment", "serve", "explain", "data", "doctor")
 
 app = App(
     name="newleaf",
@@ -38,6 +38,7 @@ app = App(
 )
 for verb, summary in {
     "train": "Train a GPT on your text.",
+    "tune": "Teach a model a task by examples.",
     "plan": "Show what train would do: size, time, memory, disk, expected quality.",
     "generate": "Continue a prompt.",
     "chat": "Talk with a model.",
@@ -54,7 +55,7 @@ def run(arguments: list[str]) -> int:
     try:
         sleep_while_waiting()
         refuse_later(arguments)
-        if arguments[:1] in (["train"], ["plan"]):
+        if arguments[:1] in (["train"], ["tune"], ["plan"]):
             from newleaf.cli.words import check_settings
 
             check_settings(arguments)
@@ -152,7 +153,7 @@ def unknown_option(word: str) -> UsageError:
     if "." in name:
         return unknown_setting(name, names(Recipe))
     flags = "out minutes steps tokens epochs val column from seed recipe resume extend json max-tokens temperature top-p top-k min-p "
-    flags += "repetition-penalty greedy stop n echo precision to quantize"
+    flags += "repetition-penalty greedy stop n echo precision to quantize task input second-input output label columns"
     nearest = difflib.get_close_matches(name, flags.split(), n=1, cutoff=0.6)
     return UsageError(
         f"unknown option --{name}", where=f"--{name}", hint=f"did you mean --{nearest[0]}?" if nearest else "see newleaf --help"

@@ -15,10 +15,12 @@ from newleaf.errors import ModelError, SettingError
 from newleaf.model.config import Bias, Mlp, ModelConfig
 
 OWN_TYPE = "newleaf"
-ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+CLASSES = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
 ACTIVATIONS: dict[str, Mlp] = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}  # of GPT-2
 SAID = ("bos_token_id", "eos_token_id", "pad_token_id")  # what begins and ends the texts of a model
+NAMED = ("id2label", "label2id")  # of a model that classifies
+CLASSIFIER = "ForSequenceClassification"
 MAX_CONTEXT = 1 << 20  # its rotary table then fills a gigabyte
 
 
@@ -27,8 +29,9 @@ def config_to_json(config: ModelConfig, end_of_text: int = 0) -> dict[str, Any]:
     family = config.family
     if family is None:
         return {"model_type": OWN_TYPE, **asdict(config)}
+    ending = CLASSIFIER if config.num_labels else "LMHeadModel" if family == "gpt2" else "ForCausalLM"
     common = {
-        "architectures": [ARCHITECTURES[family]],
+        "architectures": [CLASSES[family] + ending],
         "model_type": family,
         "vocab_size": config.vocab_size,
         "tie_word_embeddings": config.tied,
@@ -112,6 +115,8 @@ def config_from_json(values: Mapping[str, Any], where: str = "config.json") -> M
             raise ModelError(f"model_type {family!r} is not supported", where=where, expected=", ".join(("gpt2", *LLAMA_LIKE)))
     except (SettingError, TypeError) as error:
         raise ModelError(f"no model has this shape: {error}", where=where) from error
+    if any(str(name).endswith(CLASSIFIER) for name in fields.get("architectures", list, [])):
+        config = replace(config, num_labels=len(fields.get("id2label", dict, {})) or fields.get("num_labels", int, 2))
     if config.context > MAX_CONTEXT:
         raise ModelError(f"a context of {config.context:,} tokens", where=where, expected=f"at most {MAX_CONTEXT:,}")
     return config

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from newleaf import fsio
 from newleaf.checkpoint.seal import beside, seal_problem
 from newleaf.checkpoint.tensors import save_tensors
-from newleaf.conversion.configs import SAID, config_from_json, config_to_json
+from newleaf.conversion.configs import NAMED, SAID, config_from_json, config_to_json
 from newleaf.conversion.names import copy_in, places, standard_names, weights_to_huggingface
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
@@ -54,7 +54,7 @@ def write_model(folder: Path, model: Decoder, metadata: Mapping[str, str], end_o
     Texts begin and end with `end_of_text`, or as an imported model has `said`: {"eos_token_id": …}.
     """
     fsio.make_folders(folder)
-    ids = {"bos_token_id": end_of_text, "eos_token_id": end_of_text, **said}
+    ids = {"bos_token_id": end_of_text, "eos_token_id": end_of_text} | {name: said[name] for name in SAID if name in said}
     fsio.write_json(folder / "config.json", {**config_to_json(model.config, end_of_text), **said})
     fsio.write_json(folder / GENERATION, ids)
     tensors = weights_to_huggingface(model.config, model.state_dict())
@@ -66,7 +66,7 @@ def write_export(folder: Path, model: Decoder, source: Path) -> None:
     config, found = contents(source)
     types = {name: DTYPES[held.type] for name, held in found.items()}
     main = max(sorted(set(types.values()), key=str), key=list(types.values()).count, default=torch.float32)
-    said = {name: value for name, value in read_object(source / "config.json").items() if name in SAID}
+    said = {name: value for name, value in read_object(source / "config.json").items() if name in (*SAID, *NAMED)}
     kind = str(main).removeprefix("torch.")
     shape = {name: value for name, value in config_to_json(config).items() if name not in SAID}
     fsio.write_json(folder / "config.json", shape | said | {"dtype": kind, "torch_dtype": kind})

@@ -38,7 +38,7 @@ def places(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, tupl
                 found[f"{b}.{theirs}.{kind}"] = (weights[f"{a}.{ours}.{kind}"],)
             for parts, theirs in TRANSPOSED.items():  # t() leaves a vector as it is
                 found[f"{b}.{theirs}.{kind}"] = tuple(weights[f"{a}.{part}.{kind}"].t() for part in parts)
-    return found if config.tied else found | {"lm_head.weight": (weights["lm_head.weight"],)}
+    return found | {name: (weights[name],) for name in ("lm_head.weight", "score.weight") if name in weights}
 
 
 def weights_to_huggingface(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -65,4 +65,4 @@ def standard_names(config: ModelConfig, names: Iterable[str]) -> dict[str, str]:
     kept = [name for name in names if not name.endswith(BUFFERS) and not (config.tied and name == "lm_head.weight")]
     if config.family != "gpt2":
         return {name: name for name in kept}
-    return {name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}": name for name in kept}
+    return {name if name.startswith(("transformer.", "lm_head.", "score.")) else f"transformer.{name}": name for name in kept}

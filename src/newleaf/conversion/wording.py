@@ -30,6 +30,45 @@ BASELINES = {
     "xz": Words("the xz compressor", "xz 压缩"),
 }
 
+TASKS = {
+    "chat": Words("chat", "对话"),
+    "instruct": Words("following instructions", "按指令回答"),
+    "classify": Words("classification", "分类"),
+    "translate": Words("translation", "翻译"),
+    "summarize": Words("summaries", "摘要"),
+    "qa": Words("question answering", "问答"),
+    "rewrite": Words("rewriting", "改写"),
+    "complete": Words("completion", "补全"),
+    "prefer": Words("preferring the better answer", "偏好更好的回答"),
+}
+
+METRICS = {  # of tasks, the first that a task has is its headline
+    "accuracy": Words("accuracy", "准确率"),
+    "chrf": Words("chrF", "chrF"),
+    "rouge_l": Words("ROUGE-L", "ROUGE-L"),
+    "f1": Words("F1", "F1"),
+    "reward_accuracy": Words("the better answer gains more", "更好的回答涨得更多（占比）"),
+    "macro_f1": Words("macro F1", "宏平均 F1"),
+    "bleu": Words("BLEU", "BLEU"),
+    "exact_match": Words("exact match", "完全一致"),
+    "stops": Words("answers that end by themselves", "自行结束的回答"),
+    "calibration_error": Words("calibration error", "校准误差"),
+    "margin": Words("margin of reward", "奖励差"),
+    "val_loss": Words("held-out loss", "留出损失"),
+}
+
+RIVALS = {
+    "untuned": Words("the model before it was tuned", "调优之前的模型"),
+    "majority": Words("always the most frequent label", "总猜最常见的标签"),
+    "tfidf": Words("TF-IDF with logistic regression", "TF-IDF 加逻辑回归"),
+    "from scratch": Words("the same model from nothing", "同样大小、从零开始的模型"),
+    "copy the input": Words("copying the input", "照抄输入"),
+    "the likelier answer": Words("taking the likelier answer", "取概率更高的回答"),
+    "the longer answer": Words("taking the longer answer", "取更长的回答"),
+}
+
+LOWER_IS_BETTER = ("val_loss", "calibration_error")
+
 SCRIPTS = {
     "latin": Words("Latin", "拉丁字母"),
     "han": Words("Chinese characters", "汉字"),
@@ -184,3 +223,14 @@ def languages(scripts: Mapping[str, Any]) -> list[str]:
     codes = {"latin": "en", "han": "ja" if japanese else "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru"}
     frequent = sorted((name for name in letters if letters[name] >= 0.05 * total and letters[name]), key=lambda name: -letters[name])
     return list(dict.fromkeys(codes[name] for name in frequent if name in codes))
+
+
+def metric_shown(metric: str, value: float) -> str:
+    """As people write this figure.
+
+    >>> metric_shown("accuracy", 0.8567), metric_shown("chrf", 23.456), metric_shown("val_loss", 1.23456)
+    ('85.7 %', '23.5', '1.235')
+    """
+    if metric in ("accuracy", "macro_f1", "rouge_l", "f1", "exact_match", "stops", "reward_accuracy"):
+        return f"{100 * value:.1f} %"
+    return f"{value:.1f}" if metric in ("chrf", "bleu") else f"{value:.3f}"

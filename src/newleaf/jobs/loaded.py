@@ -17,7 +17,7 @@ from newleaf.runs import Run, read_json
 from newleaf.runtime import Precision
 from newleaf.tokens.conversations import Message, Renderer
 from newleaf.tokens.foreign import has_tokenizer, load_tokenizer
-from newleaf.tokens.interface import AnyTokenizer
+from newleaf.tokens.interface import AnyTokenizer, labelled_ids
 
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32)
 
@@ -98,12 +98,41 @@ class Model:
         return resolve(settings, self._generation_config)
 
     @property
+    def labels(self) -> list[str]:
+        """What a model that classifies tells apart, by id; empty for others."""
+        if not self.config.num_labels:
+            return []
+        names = read_object(self.path / "config.json").get("id2label") or {}
+        return [str(names.get(str(id), id)) for id in range(self.config.num_labels)]
+
+    def classify(self, text: str, second: str | None = None) -> dict[str, float]:
+        """{label: probability} of a text, or of two, the likeliest first. ModelError if the model does not classify."""
+        if not self.config.num_labels:
+            raise ModelError(f"{self.path} does not classify", where=str(self.path), expected="a model that was tuned to classify")
+        ids = labelled_ids(self.tokenizer, [text] if second is None else [text, second], self.config.context)
+        with torch.inference_mode():
+            scores = self.decoder.labels(self.decoder.hidden(torch.tensor([ids], device=self.decoder.device))[0, -1]).softmax(-1)
+        return dict(sorted(zip(self.labels, scores.tolist(), strict=True), key=lambda pair: -pair[1]))
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(N, W) float32, each of length 1: the mean over a text's tokens of what the model has at its end. Of long texts the beginning."""
+        rows = []
+        for text in texts:
+            ids = self.tokenizer.prompt(text)[: self.config.context]
+            with torch.inference_mode():
+                rows.append(self.decoder.hidden(torch.tensor([ids], device=self.decoder.device))[0].mean(0))
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+    @property
     def ends(self) -> list[int]:
         """The ids that end what the model writes: a text, or in a chat a turn. Empty where its files name none."""
         return ends(self._generation_config) or ends(read_object(self.path / "config.json"))
 
     def engine(self, precision: Precision = "float32") -> Engine:
-        """Built once for each precision."""
+        """Built once for each precision. ModelError for a model that classifies: it writes nothing."""
+        if self.config.num_labels:
+            hint = "newleaf evaluate measures it"
+            raise ModelError(f"{self.path} tells labels apart and writes no text", where=str(self.path), hint=hint)
         if precision not in self._engines:
             self._engines[precision] = Engine(self.decoder, self.tokenizer, precision, self.ends)
         return self._engines[precision]

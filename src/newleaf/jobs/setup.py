@@ -2,9 +2,10 @@
 the trunk with a new budget). They end in the same Setup."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -26,20 +27,24 @@ from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare, write_manifest
 from newleaf.training.reading import choose_data, choose_vocabulary
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
+from newleaf.training.settings import Recipe
 from newleaf.workers import Workers, workers_for
 
 HAN_TOKENS = 20_000  # of the text, to find Chinese characters in
 MATMULS = 10  # products that the machine's rate is the median of: half before step 0, half after the last
 
 
+D = TypeVar("D")  # Data of a text, ExampleData of a task
+
+
 @dataclass
-class Setup:
+class Setup(Generic[D]):
     """What the loop begins with."""
 
     run: Run
     plan: Plan
     inputs: dict[str, Any]  # where the text came from
-    data: Data
+    data: D
     machine: runtime.Machine
     state: State
     stopwatch: Stopwatch
@@ -50,7 +55,7 @@ class Setup:
         self.workers = workers_for(self.machine.device, self.machine.threads)
 
 
-def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
+def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Data]:
     """Everything before step 0 of a new run. A plan that stands in the directory is taken as it is."""
     run = request.run
     planned, inputs = read_plan(run) if run.plan.exists() else (None, request.inputs)
@@ -68,13 +73,7 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
         write_plan(run, planned, inputs)
     write_manifest(run, manifest)
     data = open_data(run, verify=False)
-    machine = runtime.machine(recipe.train.threads, recipe.train.precision)
-    runtime.settle(machine)
-    if budget.seconds is not None and recipe.train.precision is None:
-        machine = runtime.faster(machine)
-    seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
-    if budget.seconds is not None:  # without a clock no choice depends on a measurement
-        machine = replace(machine, matmul_flops_per_second=runtime.matmul_rate(seconds))
+    machine, seconds = probe(recipe, budget)
     if planned is not None and base is None and planned.config.vocab_size != data.tokenizer.vocab_size:
         raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch(), base)
@@ -82,10 +81,27 @@ def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup:
         plan = replace(plan, foreseen=plan.foreseen | foretold(plan, data, machine.threads))
     judged = {"baseline_bytes": float(baseline_bytes(plan.budget.minutes, 0))}  # of the held-out text, by the baselines
     plan = replace(plan, decisions=request.decisions or plan.decisions, foreseen=plan.foreseen | judged)
+    return settle(run, plan, inputs, data, machine, seconds, stopwatch)
+
+
+def probe(recipe: Recipe, budget: Budget) -> tuple[runtime.Machine, list[float]]:
+    """The machine, and the seconds of large products on it. Without a clock no choice depends on a measurement."""
+    machine = runtime.machine(recipe.train.threads, recipe.train.precision)
+    runtime.settle(machine)
+    if budget.seconds is not None and recipe.train.precision is None:
+        machine = runtime.faster(machine)
+    seconds = runtime.matmul_seconds(machine.device, machine.precision, MATMULS // 2)
+    return replace(machine, matmul_flops_per_second=runtime.matmul_rate(seconds)) if budget.seconds is not None else machine, seconds
+
+
+def settle(
+    run: Run, plan: Plan, inputs: dict[str, Any], data: D, machine: runtime.Machine, seconds: list[float], stopwatch: Stopwatch
+) -> Setup[D]:
+    """Write the plan of a new run: from here on it resumes."""
     decisions = list(plan.decisions) or [Decision(0, plan.last_step)]
     if plan.budget.seconds is not None:
         write_decisions(run, decisions)
-    write_plan(run, plan, inputs)  # last: from here on the run resumes
+    write_plan(run, plan, inputs)
     fsio.remove_tree(run.asked)
     state = State(micro_batch=plan.micro_batch, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine))
     return Setup(run, plan, inputs, data, machine, state, stopwatch)
@@ -98,17 +114,17 @@ def base_for(request: Request, planned: Plan | None) -> StartingPoint | None:
     return StartingPoint(*find_base(request.inputs["from"])) if request.base else None
 
 
-def resume(request: Request, view: View, zero: float) -> Setup:
+def resume(request: Request, view: View, zero: float, open_it: Callable[[Run], D]) -> Setup[D]:
     """Go on where an earlier process stopped. CheckpointError if there are checkpoints but none to trust."""
     run = request.run
     plan, inputs = read_plan(run)
     require_same(request, plan, inputs)
-    return reopen(run, plan, inputs, view, zero)
+    return reopen(run, plan, inputs, view, zero, open_it)
 
 
-def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float) -> Setup:
+def reopen(run: Run, plan: Plan, inputs: dict[str, Any], view: View, zero: float, open_it: Callable[[Run], D]) -> Setup[D]:
     """The newest state that verifies, on this machine."""
-    data = open_data(run, verify=True)
+    data = open_it(run)
     machine = runtime.machine(plan.recipe.train.threads, plan.recipe.train.precision)
     runtime.settle(machine)
     found, damaged = store.latest(run.checkpoints)
@@ -171,14 +187,14 @@ def first_state(run: Run, plan: Plan, machine: runtime.Machine) -> State:
     return State(micro_batch=plan.micro_batch, decisions=decisions, matmul_seconds=seconds, fingerprint=fingerprint(machine))
 
 
-def extend(request: Request, view: View, zero: float) -> Setup:
+def extend(request: Request, view: View, zero: float) -> Setup[Data]:
     """Make the trunk of a finished run its newest state, with a decision that the constant part begins again."""
     run = request.run
     plan, inputs = read_plan(run)
     if request.budget is None:
         raise UsageError("--extend needs to know by how much", expected="--minutes, --steps, --tokens or --epochs")
     require_same(replace(request, budget=None, data=(), column=None), plan, inputs)
-    setup = reopen(run, plan, inputs, view, zero)
+    setup = reopen(run, plan, inputs, view, zero, partial(open_data, verify=True))
     trunk = store.load(run.checkpoints / store.TRUNK)
     state = trunk.state
     if request.data:
@@ -207,7 +223,7 @@ def extend(request: Request, view: View, zero: float) -> Setup:
     return Setup(run, longer, inputs, setup.data, setup.machine, state, setup.stopwatch, trunk)
 
 
-def with_more(run: Run, request: Request, setup: Setup, view: View) -> Data:
+def with_more(run: Run, request: Request, setup: Setup[Data], view: View) -> Data:
     """The run's text and the DATA of --extend behind it; text that an interrupted --extend has added already is not added twice."""
     added, names = setup.data.manifest.get("added", []), list(request.data)
     if len(added) <= setup.state.generation or added[-1]["data"] != names:

@@ -11,6 +11,9 @@ class View:
     def event(self, en: str, zh: str) -> None:
         """Something that happened, in one sentence of either language."""
 
+    def left_out(self, source: str, reason: str, count: int) -> None:
+        """Something in the data that cannot be used, and why, in English."""
+
     def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         """What will be trained, where, on what; `groups` are the rows of what moves which parameters."""
 
@@ -19,6 +22,9 @@ class View:
 
     def evaluation(self, step: int, val_bpb: float, best: bool) -> None:
         """The held-out figure."""
+
+    def loss(self, step: int, val_loss: float, best: bool) -> None:
+        """The held-out figure of a task."""
 
     def sample(self, step: int, prompt: str, text: str) -> None:
         """What the model writes now."""

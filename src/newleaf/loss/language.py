@@ -1,5 +1,6 @@
 """The loss of a language model: nats by which the next token surprises it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ CHUNK_ELSEWHERE = 1 << 27
 FEWEST_ROWS = 128  # at a time, lest the products become too thin
 
 
-def next_token(model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None, precision: Precision) -> Tensor:
-    """Of a decoder, a scalar in nats: inputs and targets (B, T) int64, all products in a precision."""
+def next_token(model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None, precision: Precision) -> Tensor:
+    """Of a decoder, a scalar in nats: a batch of inputs and targets, each (B, T) int64, all products in a precision."""
+    inputs, targets = batch
     hidden = model.hidden(inputs, dropout=dropout, precision=precision)
     return language(hidden, model.head_weight, targets, PRODUCT_DTYPE[precision])
 
@@ -45,7 +47,7 @@ class HeadLoss(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
         rows = rows_at_a_time(hidden, head)
         x, weight = hidden.to(dtype), head.to(dtype)
-        grad_hidden, grad_head = torch.empty_like(x), torch.zeros_like(head)
+        grad_hidden, grad_head = torch.empty_like(x), torch.zeros_like(head) if ctx.needs_input_grad[1] else None
         losses = torch.empty(len(x), device=x.device)
         for first in range(0, len(x), rows):
             some, ids = x[first : first + rows], targets[first : first + rows, None]
@@ -53,6 +55,8 @@ class HeadLoss(torch.autograd.Function):
             losses[first : first + rows] = probabilities.gather(1, ids)[:, 0]
             grad = probabilities.scatter_add_(1, ids, torch.full_like(ids, -1, dtype=torch.float32)).to(dtype)
             torch.mm(grad, weight, out=grad_hidden[first : first + rows])
+            if grad_head is None:
+                continue
             if dtype == torch.float32:
                 grad_head.addmm_(grad.T, some)
             else:
@@ -61,10 +65,10 @@ class HeadLoss(torch.autograd.Function):
         return losses.clamp_(min=torch.finfo(torch.float32).tiny).log_().mean().neg_()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         grad_hidden, grad_head = ctx.saved_tensors
         scale = grads[0] / len(grad_hidden)
-        return grad_hidden.float().mul_(scale), grad_head.mul_(scale), None, None
+        return grad_hidden.float().mul_(scale), None if grad_head is None else grad_head.mul_(scale), None, None
 
 
 def token_losses(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ class ModelConfig:
     rope_high_frequency: float = 4.0  # … those that turn more often are kept, those between are mixed
     rope_attention_factor: float = 1.0  # of yarn: what sines and cosines are multiplied with
     rope_truncate: bool = True  # of yarn: borders between pairs, not inside of one
+    num_labels: int = 0  # of a model that classifies: in the place of the output projection, a head that scores so many labels
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "head_dim", "mlp_width", "context"):

@@ -34,7 +34,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.model = Trunk(config)
-        self.lm_head = None if config.tied else Linear(config.width, config.vocab_size, bias=False)
+        self.lm_head = None if config.tied or config.num_labels else Linear(config.width, config.vocab_size, bias=False)
+        self.score = Linear(config.width, config.num_labels, bias=False) if config.num_labels else None
         if config.positions == "rope":
             length = min(config.context, config.rope_original_context or config.context)
             self.register_buffer("table", rotary_table(config, 0, length), persistent=False)
@@ -87,6 +88,11 @@ class Decoder(nn.Module):
     def head(self, hidden: Tensor, precision: Precision = "float32") -> Tensor:
         """(..., W) as from `hidden` -> logits (..., V) float32."""
         return linear(hidden, self.head_weight, None, PRODUCT_DTYPE[precision]).float()
+
+    def labels(self, hidden: Tensor) -> Tensor:
+        """(..., W) as from `hidden`, at the last token of a text -> scores (..., labels) float32, of a model that classifies."""
+        assert self.score is not None
+        return self.score(hidden, torch.float32)  # type: ignore[no-any-return]
 
     @property
     def head_weight(self) -> Tensor:

@@ -42,7 +42,7 @@ def initialise(model: "Decoder", generator: torch.Generator) -> None:
         writes = name.endswith(("o_proj.weight", "down_proj.weight"))
         if parameter.dim() == 1:
             parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-        elif not gpt2 and (writes or name == "lm_head.weight"):
+        elif not gpt2 and (writes or name in ("lm_head.weight", "score.weight")):
             parameter.zero_()
         elif name == "model.embed_tokens.weight":
             parameter.normal_(0.0, embedding, generator=generator)

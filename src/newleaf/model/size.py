@@ -20,6 +20,8 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     for layer in range(c.depth):
         found |= {f"model.layers.{layer}.{name}": shape for name, shape in layer_shapes(c).items()}
     found |= norm_shapes("model.norm", c)
+    if c.num_labels:
+        return found | {"score.weight": (c.num_labels, c.width)}
     if not c.tied:
         found["lm_head.weight"] = (c.vocab_size, c.width)
     return found

@@ -1,7 +1,8 @@
 """Named parameters in, groups of them out: which optimizer moves each one, how fast, and what decays.
 
 Muon's steps suit matrices that map one stream of features to another. A row of an embedding or of the output projection
-belongs to one token instead, and most are unseen in a batch, so they get AdamW, as norms and biases do (Jordan et al. 2024).
+belongs to one token instead, and most are unseen in a batch, so they get AdamW, as norms and biases do (Jordan et al. 2024), and the
+narrow matrices of adapters.
 Only the matrices decay: the rest either is a table of tokens, rare ones among them, or sets a scale.
 """
 
@@ -42,6 +43,8 @@ def group_name(name: str, ndim: int) -> str:
     >>> group_name("model.layers.0.mlp.up_proj.weight", 2), group_name("lm_head.weight", 2), group_name("model.norm.weight", 1)
     ('matrices', 'head', 'norms and biases')
     """
+    if name.endswith(("lora_A", "lora_B")):
+        return "adapters"
     if ndim < 2:
         return "norms and biases"
     if "embed" in name:
@@ -61,6 +64,7 @@ def param_groups(named: Iterable[tuple[str, Tensor]], settings: OptimSettings) -
         ("embeddings", "adamw", "embedding_lr", 0.0),
         ("head", "adamw", "head_lr", 0.0),
         ("norms and biases", "adamw", "norm_lr", 0.0),
+        ("adapters", "adamw", "lr", 0.0),
     ]
     return [
         Group(name, planned(kind, "kind"), planned(getattr(settings, lr), lr), planned(decay, "weight_decay"), members[name])

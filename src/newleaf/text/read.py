@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +20,7 @@ from newleaf.text.document import CHANGED, Document, Repaired, Skipped
 from newleaf.text.files import STDIN, Noted, default_inputs, default_name, find, identities, reason, shown
 from newleaf.text.lines import Broken, Row, opened, read_all
 from newleaf.text.rows import kind_of, rows_of
-from newleaf.text.shapes import choose_column, columns, named_columns, shaped, text_of
+from newleaf.text.shapes import choose_column, columns, named_columns, shaped, text_of, unfolded
 
 __all__ = ["Corpus", "default_inputs", "default_name"]
 
@@ -174,7 +175,7 @@ class Reading:
 
     def rows(self, path: Path, name: str) -> Iterator[Document]:
         """A file in which each row is a document."""
-        rows = rows_of(path, self.column)
+        rows = rows_of(path, partial(unfolded, column=self.column))
         sample = list(itertools.islice(rows, SAMPLE_ROWS))
         column = self.choose([row.value for row in sample if isinstance(row.value, dict)])
         skipped, repaired, num_read = Notes(name, Skipped), Notes(name, Repaired), 0

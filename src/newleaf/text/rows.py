@@ -5,12 +5,12 @@ file that cannot be read raises NotText.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from newleaf.text.decode import NotText, recognise
 from newleaf.text.lines import HEAD_BYTES, Broken, Row, lines_of, opened, read_all
-from newleaf.text.shapes import unfolded
 from newleaf.text.tables import table_rows
 
 TABLES = {".csv", ".tsv"}
@@ -29,17 +29,18 @@ def kind_of(path: Path) -> str:
     return last[0] if last and last[0] in ROWS else ""
 
 
-def rows_of(path: Path, column: str | None) -> Iterator[Row]:
-    """Every row of a file of rows: objects as dicts, other JSON values as they are."""
-    kind = kind_of(path)
+def rows_of(path: Path, unfold: Callable[[Any], Iterator[Any]], names: Sequence[str] = ()) -> Iterator[Row]:
+    """Every row of a file of rows: objects as dicts, other JSON values as they are. `unfold` finds the rows in a whole JSON value;
+    `names` are those of a table's columns, where a person has said them. A file that is nothing else is a table between tabs."""
+    kind = kind_of(path) or ".tsv"
     with opened(path) as file:
         head = file.read(HEAD_BYTES)
     if kind == ".json" or (kind in JSON_LINES and is_whole_json(head)):
-        yield from json_rows(path, column)
+        yield from json_rows(path, unfold)
     elif kind in JSON_LINES:
         yield from map(parsed, lines_of(path, head, skip_blank=True))
     else:
-        yield from table_rows(lines_of(path, head, skip_blank=False), kind)
+        yield from table_rows(lines_of(path, head, skip_blank=False), kind, names)
 
 
 def parsed(line: Row) -> Row:
@@ -60,12 +61,12 @@ def is_whole_json(head: bytes) -> bool:
     return first in (b"[", b"{")
 
 
-def json_rows(path: Path, column: str | None) -> Iterator[Row]:
+def json_rows(path: Path, unfold: Callable[[Any], Iterator[Any]]) -> Iterator[Row]:
     """The rows of a whole JSON value, counted from 1; of a .json that is really JSON lines, its lines."""
     with opened(path) as file:
         decoded = recognise(read_all(file))
     try:
-        values = unfolded(json.loads(decoded.text), column)
+        values = unfold(json.loads(decoded.text))
         yield from (Row(number, value, decoded.repair if number == 1 else "") for number, value in enumerate(values, start=1))
     except RecursionError:
         raise NotText("JSON nested too deeply") from None

@@ -3,7 +3,7 @@
 import csv
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from newleaf.text.lines import MAX_LINE_BYTES, Broken, Row
@@ -13,13 +13,14 @@ SAMPLE_ROWS = 100  # decide whether there is a header
 MAX_NAME = 60  # characters of a column's name
 
 
-def table_rows(lines: Iterator[Row], kind: str) -> Iterator[Row]:
-    """The rows of a table as dicts. Without a header the columns are called "1", "2", …"""
+def table_rows(lines: Iterator[Row], kind: str, given: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows of a table as dicts. Without a header the columns are called "1", "2", …, or as they were `given`, the first of them."""
     cells = cell_rows(lines, kind)
     sample = list(itertools.islice(cells, SAMPLE_ROWS))
     good = [row.value for row in sample if not isinstance(row.value, Broken)]
-    header = has_header(good)
-    names = named(good[0]) if header else [str(index + 1) for index in range(max(map(len, good), default=0))]
+    header = not given and has_header(good)
+    numbers = [str(index + 1) for index in range(max(map(len, good), default=0))]
+    names = named(good[0]) if header else [*given, *numbers[len(given) :]]
     for row in itertools.chain(sample, cells):
         if isinstance(row.value, Broken):
             yield row

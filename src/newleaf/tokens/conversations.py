@@ -4,8 +4,10 @@ Only the template makes special tokens: what a person or a model has said is tex
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from newleaf.errors import ModelError
 from newleaf.tokens.interface import AnyTokenizer
@@ -13,6 +15,14 @@ from newleaf.tokens.sandbox import render
 
 Message = Mapping[str, str]  # {"role": "system", "user" or "assistant", "content": text}
 BREAK = "\ue000"  # of the private use area: breaks the names of special tokens in what was said
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of a conversation."""
+
+    before: list[int]
+    answer: list[int]
 
 
 class Renderer:
@@ -26,17 +36,50 @@ class Renderer:
 
     def ids(self, messages: Sequence[Message], answering: bool = True) -> list[int]:
         """Of a conversation; `answering`: up to where the assistant's next answer begins."""
+        return self._encode(self.text(messages, answering))
+
+    def _encode(self, text: str) -> list[int]:
         ids: list[int] = []
-        for part in self._names.split(self.text(messages, answering)):
+        for part in self._names.split(text):
             special = self.tokenizer.special_tokens.get(part)
             ids += [special] if special is not None else self.tokenizer.encode(part.replace(BREAK, ""))
         return ids
 
+    def learned(self, conversations: Sequence[Sequence[Message]]) -> list[list[Part]]:
+        """Of each conversation its parts: the ids up to an answer, those of the answer up to the token that ends it, and so on. One
+        behind the other they are what a model reads; the answers are what it learns. ModelError where the template writes an answer in
+        another way than it asks for one.
+        """
+        places = [[place for place, message in enumerate(talk) if message["role"] == "assistant"] for talk in conversations]
+        asked = [
+            self._values(talk[:last], answering)
+            for talk, answers in zip(conversations, places, strict=True)
+            for place in answers
+            for last, answering in ((place, True), (place + 1, False))
+        ]
+        texts = iter(render(self.template, asked))
+        return [list(self._parts([(next(texts), next(texts)) for _ in answers])) for answers in places]
+
+    def _parts(self, answers: Sequence[tuple[str, str]]) -> Iterator[Part]:
+        """From the text up to each answer and the text with it."""
+        written = ""
+        for before, whole in answers:
+            if not (before.startswith(written) and whole.startswith(before)):
+                raise ModelError("the chat template writes an answer otherwise than it asks for one", expected="one that only adds")
+            ids = self._encode(whole[len(before) :])
+            ends = max((place for place, id in enumerate(ids) if self.tokenizer.is_special(id)), default=len(ids) - 1) + 1
+            yield Part(self._encode(before[len(written) :]), ids[:ends])
+            tail = self.tokenizer.decode(ids[ends:])
+            written = whole[: len(whole) - len(tail)]
+
     def text(self, messages: Sequence[Message], answering: bool = True) -> str:
         """What the template makes of the messages, BREAK inside of what only looks like a special token."""
+        return render(self.template, [self._values(messages, answering)])[0]
+
+    def _values(self, messages: Sequence[Message], answering: bool) -> dict[str, Any]:
+        """What the template sees."""
         said = [{**message, "content": self._names.sub(broken, message["content"].replace(BREAK, ""))} for message in messages]
-        values = {"messages": said, "add_generation_prompt": answering, **self.tokenizer.named_tokens}
-        return render(self.template, [values])[0]
+        return {"messages": said, "add_generation_prompt": answering, **self.tokenizer.named_tokens}
 
     @cached_property
     def _names(self) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ token by token. The files are written again as they came.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -199,6 +200,11 @@ class ForeignTokenizer(AnyTokenizer):
         if isinstance(found, list):  # several with names
             found = next((t.get("template") for t in found if isinstance(t, dict) and t.get("name") == "default"), None)
         return found if isinstance(found, str) else None
+
+    def with_template(self, template: str) -> "ForeignTokenizer":
+        other = copy(self)
+        other.chat_template, other._files = template, self._files | {"chat_template.jinja": template.encode()}
+        return other
 
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self._backend.to_str())

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,10 @@ class AnyTokenizer(ABC):
     @abstractmethod
     def save(self, folder: Path, model_max_length: int | None = None) -> dict[str, str]:
         """Write tokenizer.json and what belongs to it; returns their sha256 by name. `model_max_length` is the context."""
+
+    @abstractmethod
+    def with_template(self, template: str) -> "AnyTokenizer":
+        """The same vocabulary with another chat template, which `save` writes, too."""
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
@@ -91,6 +95,15 @@ class AnyTokenizer(ABC):
         for id, spelling in self.bytes_of.items():
             lengths[id] = 0 if self.is_special(id) else len(spelling)
         return lengths
+
+
+def labelled_ids(tokenizer: AnyTokenizer, texts: Sequence[str], context: int | None = None) -> list[int]:
+    """What a model that classifies reads of one text or two, as transformers would encode it; of what is too long the beginning, and of
+    two texts each keeps half of the context."""
+    first, second = tokenizer.prompt(texts[0]), [id for text in texts[1:] for id in tokenizer.encode(f"\n{text}")]
+    if context is None:
+        return first + second
+    return (first[: max(context // 2, context - len(second))] + second)[:context]
 
 
 def require_whole_characters(text: str) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -29,6 +30,7 @@ from newleaf.tokens.pieces import PATTERN, pieces, set_blanks_apart
 
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|pad|>"
+TEMPLATE = "chat_template.jinja"
 RESERVED = tuple(f"<|reserved_{number}|>" for number in range(4))
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", PADDING, *RESERVED)  # ids from 0 in this order
 
@@ -93,6 +95,8 @@ class Tokenizer(AnyTokenizer):
             raise ModelError(f"{path} cannot be read: {error.strerror}", where=str(path), expected="the tokenizer of a model") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(f"{path} is damaged", where=str(path), expected="a tokenizer.json that newleaf wrote") from error
+        template = folder / TEMPLATE
+        tokenizer.chat_template = template.read_text("utf-8") if template.exists() else None
         if not known:
             raise ModelError(f"{path} is damaged or of another make", where=str(path), expected="a tokenizer.json that newleaf wrote")
         return tokenizer
@@ -107,10 +111,16 @@ class Tokenizer(AnyTokenizer):
         }
         if model_max_length is not None:
             config["model_max_length"] = model_max_length
-        return {
+        template = {} if self.chat_template is None else {TEMPLATE: fsio.write_text(folder / TEMPLATE, self.chat_template)}
+        return template | {
             "tokenizer.json": fsio.write_json(folder / "tokenizer.json", self.as_json()),
             "tokenizer_config.json": fsio.write_json(folder / "tokenizer_config.json", config),
         }
+
+    def with_template(self, template: str) -> "Tokenizer":
+        other = copy(self)
+        other.chat_template = template
+        return other
 
     def as_json(self) -> dict[str, Any]:
         """The content of tokenizer.json: all of it follows from the special tokens and the merges."""

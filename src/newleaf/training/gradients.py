@@ -4,7 +4,8 @@ same bits.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,46 +15,54 @@ from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.workers import Workers
 
-Loss = Callable[[Decoder, Tensor, Tensor, Dropout | None], Tensor]  # (model, inputs, targets, dropout) -> mean over the targets
+Batch = tuple[np.ndarray, ...]  # of the same number of rows: inputs, targets and what else a loss wants to see
+Loss = Callable[[Decoder, Sequence[Tensor], Dropout | None], Tensor]  # (model, batch, dropout) -> a mean over the batch
 MakeDropout = Callable[[int], Dropout | None]  # from the number of a part of the batch
+
+
+def num_targets(batch: Batch) -> int:
+    """Of a batch in which every target counts."""
+    return batch[1].size
 
 
 class Gradients:
     """Of one model, by workers that have `rows` rows in work at a time between them. Fewer rows than workers are left to one of them
-    in the calling thread, whose operations use the whole processor."""
+    in the calling thread, whose operations use the whole processor. `count` says over how many things the loss of a batch is a mean."""
 
-    def __init__(self, model: Decoder, loss: Loss, device: str, workers: Workers, rows: int) -> None:
-        self.model, self._loss, self._device, self.rows = model, loss, device, rows
+    def __init__(
+        self, model: Decoder, loss: Loss, device: str, workers: Workers, rows: int, count: Callable[[Batch], int] = num_targets
+    ) -> None:
+        self.model, self._loss, self._device, self.rows, self._count = model, loss, device, rows, count
         self._workers = workers if rows >= workers.count else Workers(1)
         self._replicas = [model, *(sharing(model) for _ in range(self._workers.count - 1))]
 
-    def __call__(self, inputs: np.ndarray, targets: np.ndarray, dropout: MakeDropout, stopped: Callable[[], bool]) -> float | None:
+    def __call__(self, batch: Batch, dropout: MakeDropout, stopped: Callable[[], bool]) -> float | None:
         """Leave the gradients of the mean loss in `.grad` of the model's parameters; None, and no gradients, if `stopped` midway.
 
-        inputs, targets (B, T) int64. `dropout` is asked once for each part of the batch that one worker takes.
+        `dropout` is asked once for each part of the batch that one worker takes.
         """
         for replica in self._replicas:
             replica.zero_grad(set_to_none=True)
-        total, number = 0.0, 0
-        for first in range(0, len(inputs), self.rows):
+        total, number, num_rows, whole = 0.0, 0, len(batch[0]), self._count(batch)
+        for first in range(0, num_rows, self.rows):
             if stopped():
                 self.model.zero_grad(set_to_none=True)
                 return None
-            last = min(first + self.rows, len(inputs))
+            last = min(first + self.rows, num_rows)
             borders = np.linspace(first, last, min(self._workers.count, last - first) + 1).astype(int)
+            rows = [tuple(array[begin:end] for array in batch) for begin, end in pairwise(borders)]
             parts = [
-                (replica, inputs[begin:end], targets[begin:end], (end - begin) / len(inputs), dropout(number + index))
-                for index, (replica, begin, end) in enumerate(zip(self._replicas, borders, borders[1:], strict=False))
+                (replica, part, self._count(part) / whole, dropout(number + index))
+                for index, (replica, part) in enumerate(zip(self._replicas, rows, strict=False))
             ]
             number += len(parts)
             total += sum(self._workers.map(lambda part: self._backward(*part), parts))
         self._gather()
         return total
 
-    def _backward(self, model: Decoder, inputs: np.ndarray, targets: np.ndarray, share: float, dropout: Dropout | None) -> float:
+    def _backward(self, model: Decoder, part: Batch, share: float, dropout: Dropout | None) -> float:
         """One worker's part: its share of the loss, its gradients added to those of its replica."""
-        rows = [torch.from_numpy(part).to(self._device) for part in (inputs, targets)]
-        loss = self._loss(model, rows[0], rows[1], dropout) * share
+        loss = self._loss(model, [torch.from_numpy(array).to(self._device) for array in part], dropout) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.item())
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
-from newleaf.batches.pretrain import PretrainBatches, Stream, step_seed
+from newleaf.batches.pretrain import step_seed
 from newleaf.checkpoint import store
 from newleaf.checkpoint.state import Best, Decision, State
 from newleaf.errors import Interrupted, ShardError
 from newleaf.memory import Shortage, attempt
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
+from newleaf.model.lora import trained
 from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.schedule import multiplier
 from newleaf.training import clock, guard
@@ -44,7 +45,6 @@ class Loop:
     model: Decoder
     optimizer: Optimizer
     state: State
-    ids: Stream  # of the training text
     folder: Path  # checkpoints/
     metrics: Metrics
     stop: Stop
@@ -89,7 +89,7 @@ class Loop:
             found = attempt(self._gradients)
             if found is None:
                 return False
-            loss, grad_norm = found
+            loss, grad_norm, num_tokens = found
             guard.judge(self.state, loss, grad_norm)
             attempt(self.optimizer.step, scale)
         except Shortage:
@@ -98,7 +98,7 @@ class Loop:
         self.model.zero_grad(set_to_none=True)  # room for what comes between two steps
         seconds = self.stopwatch()
         self.state.step += 1
-        self.state.tokens += self.plan.batch_tokens
+        self.state.tokens += num_tokens
         self.state.seconds = seconds
         self.state.train_seconds += seconds - began
         if self.pace is not None:
@@ -107,7 +107,7 @@ class Loop:
         row |= {
             "lr": (self.plan.optim.lr or 0.0) * scale,
             "grad_norm": grad_norm,
-            "tokens_per_second": round(self.plan.batch_tokens / max(1e-9, seconds - began), 1),
+            "tokens_per_second": round(num_tokens / max(1e-9, seconds - began), 1),
         }
         if self.state.micro_batch < self.plan.micro_batch:
             row["micro_batch"] = self.state.micro_batch
@@ -115,20 +115,17 @@ class Loop:
         self.task.on_step(self.state, row, progress)
         return True
 
-    def _gradients(self) -> tuple[float, float] | None:
-        """Mean loss of the batch and the norm of its gradients, which are left in the model; None if a signal came in the middle."""
+    def _gradients(self) -> tuple[float, float, int] | None:
+        """Mean loss of the batch, the norm of its gradients, which are left in the model, and its tokens; None if a signal came in
+        the middle."""
         try:
-            inputs, targets = self._batches()(self.state.step)  # (B, T)
+            batch = self.task.batches(self.state)(self.state.step)
         except ShardError as damage:  # verified before step 0, so it came later: perhaps other data is sound
             raise BadStep(damage.message) from damage
         if self.work is None or (self.work.model, self.work.rows) != (self.model, self.state.micro_batch):
-            self.work = Gradients(self.model, self.task.loss, self.device, self.workers, self.state.micro_batch)
-        loss = self.work(inputs, targets, self._dropout, lambda: self.stop.requested)
-        return None if loss is None else (loss, self.optimizer.clip())
-
-    def _batches(self) -> PretrainBatches:
-        plan, state = self.plan, self.state
-        return PretrainBatches(self.ids, plan.context, plan.batch_rows, plan.seed, state.retry, state.generation, state.generation_step)
+            self.work = Gradients(self.model, self.task.loss, self.device, self.workers, self.state.micro_batch, self.task.count)
+        loss = self.work(batch, self._dropout, lambda: self.stop.requested)
+        return None if loss is None else (loss, self.optimizer.clip(), batch[0].size)
 
     def _dropout(self, part: int) -> Dropout | None:
         """For one part of the batch, drawn from a generator of its own, seeded by what the batch is a function of."""
@@ -188,7 +185,7 @@ class Loop:
         self.metrics.sync()  # a resume from here writes none of its lines again
         self.state.seconds = self.stopwatch()
         self.state.tries = 0 if further else self.state.tries
-        store.save(self.folder, self.model.state_dict(), self.optimizer.state(), self.state, name)
+        store.save(self.folder, trained(self.model), self.optimizer.state(), self.state, name)
         if name is None:
             store.prune(self.folder, self.scheduled)
 

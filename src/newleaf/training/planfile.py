@@ -24,7 +24,7 @@ from newleaf.version import __version__
 
 NO_INPUTS: dict[str, Any] = {"data": [], "val": None, "column": None, "from": None}
 SEAL = b"# sha256: "
-GROUPS = ("model", "data", "optim", "train")
+GROUPS = ("model", "data", "optim", "train", "tune")
 OUR_SECTIONS = ("config", "base", "taken", "foreseen", "reasons_en", "reasons_zh", "inputs")  # not for a recipe to set
 
 
@@ -34,7 +34,9 @@ def write_plan(run: Run, plan: Plan, inputs: Mapping[str, Any], taken: Sequence[
     settings = dict(leaves(plan.recipe))
     sections: dict[str, Mapping[str, Any]] = {"": {"newleaf": __version__, "seed": plan.seed}, "budget": budget}
     for group in GROUPS:
-        sections[group] = {name.removeprefix(f"{group}."): value for name, value in settings.items() if name.startswith(f"{group}.")}
+        these = {name.removeprefix(f"{group}."): value for name, value in settings.items() if name.startswith(f"{group}.")}
+        if these or group != "tune":
+            sections[group] = these
     decisions = taken or plan.decisions
     sections["taken"] = {"last_step": plan.last_step} | (
         {"decisions": [[d.step, d.last, d.restart, d.enough] for d in decisions]} if decisions else {}
@@ -70,7 +72,7 @@ def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
         )
     table = read_toml(run.plan)
     try:
-        recipe = build(Recipe, flatten({group: table[group] for group in GROUPS}))
+        recipe = build(Recipe, flatten({group: table[group] for group in GROUPS if group in table or group != "tune"}))
         taken = table["taken"]
         reasons = {name: (table["reasons_en"][name], table["reasons_zh"][name]) for name in table["reasons_en"]}
         plan = Plan(

@@ -14,6 +14,7 @@ from newleaf.checkpoint import store
 from newleaf.checkpoint.state import State
 from newleaf.errors import DivergedError, OutOfMemoryError
 from newleaf.memory import release
+from newleaf.model.lora import load_trained
 
 if TYPE_CHECKING:
     from newleaf.training.loop import Loop
@@ -73,7 +74,7 @@ def restore(loop: "Loop", retry: int, tries: int) -> None:
         loop.model, loop.optimizer = loop.task.build()
         state = State(matmul_seconds=failed.matmul_seconds, fingerprint=failed.fingerprint, exact=failed.exact)
     else:
-        loop.model.load_state_dict(found.weights)
+        load_trained(loop.model, found.weights)
         loop.optimizer.load(found.optimizer, found.state.step)
         state = found.state
     loop.state = replace(

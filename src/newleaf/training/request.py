@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from newleaf.training.planfile import NO_INPUTS, read_plan, recipe_layer
 from newleaf.training.settings import Recipe
 
 DEFAULT_MINUTES = 10.0
+NO_TASK: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Request:
     decisions: tuple[Decision, ...]  # of a finished run that the recipe repeats
     resume: bool
     extend: bool
+    task: Mapping[str, Any] = field(default_factory=dict)  # of tune: its name, and the columns that were named
 
     @property
     def run(self) -> Run:
@@ -50,6 +52,7 @@ class Request:
             "val": self.val and same_paths([self.val])[0],
             "column": self.column,
             "from": self.base and (same_paths([self.base])[0] if Path(self.base).is_dir() else self.base),
+            **self.task,
         }
 
 
@@ -66,6 +69,7 @@ def make_request(
     settings: Mapping[str, Any],
     resume: bool,
     extend: bool,
+    task: Mapping[str, Any] = NO_TASK,
 ) -> Request:
     """Merge recipe, environment and what was typed. UsageError for what cannot be."""
     if resume and extend:
@@ -79,9 +83,10 @@ def make_request(
         known = NO_INPUTS | other.get("inputs", {})
         inputs, val, column = tuple(known["data"]), val or known["val"], column or known["column"]
         base = base or known["from"]
+        task = {name: value or known.get(name) for name, value in task.items()}
     given = {name: value for name, value in budget.items() if value is not None}
     if not given:
-        given = {field.name: other[field.name] for field in fields(Budget) if other.get(field.name) is not None}
+        given = {each.name: other[each.name] for each in fields(Budget) if other.get(each.name) is not None}
     seed = seed if seed is not None else other.get("seed")
     if seed is not None and not 0 <= seed < 2**63:
         raise UsageError(f"--seed is {seed}", where="--seed", expected="a whole number from 0 up")
@@ -102,6 +107,7 @@ def make_request(
         decisions=decisions,
         resume=resume,
         extend=extend,
+        task=task,
     )
 
 
@@ -117,7 +123,7 @@ def require_same(request: Request, plan: Plan, inputs: Mapping[str, Any]) -> Non
     if request.data:
         pairs.append(("DATA", same_paths(inputs.get("data", [])), same_paths(request.data)))
     asked = request.inputs
-    pairs += [(f"--{name}", inputs.get(name), asked[name]) for name in ("val", "column", "from") if asked[name] is not None]
+    pairs += [(f"--{name}", inputs.get(name), asked[name]) for name in ("val", "column", "from", *request.task) if asked[name]]
     if request.seed is not None:
         pairs.append(("--seed", plan.seed, request.seed))
     planned = dict(leaves(plan.recipe))
@@ -191,6 +197,7 @@ def recalled(request: Request, asked: Mapping[str, Any]) -> Request:
         val=request.val or asked["val"],
         column=request.column or asked["column"],
         base=request.base or asked.get("from"),
+        task={name: value or asked.get(name) for name, value in request.task.items()},
         budget=request.budget or (Budget(**asked["budget"]) if asked["budget"] else None),
         seed=asked["seed"] if request.seed is None else request.seed,
         recipe=merge(Recipe, asked["settings"], said_now),

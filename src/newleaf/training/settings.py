@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from newleaf.errors import SettingError
 from newleaf.model.settings import ModelSettings
 from newleaf.optim.settings import OptimSettings
 from newleaf.runtime import Precision
@@ -55,6 +56,38 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class TuneSettings:
+    """How a model is tuned for a task (newleaf tune)."""
+
+    rank: int | None = None
+    """Rank of low-rank adapters beside a frozen model; none: all weights learn."""
+    alpha: float | None = None
+    """What adapters count, divided by their rank: twice the rank."""
+    targets: str | None = None
+    """The products that get adapters, between commas: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj."""
+    int8: bool | None = None
+    """Whether the frozen weights beside adapters are kept in 8 bits."""
+    replay: float | None = None
+    """Share of each batch that is text of the model's own run, so that it forgets less."""
+    beta: float | None = None
+    """Of prefer: how strictly the model stays near what it was."""
+    baselines: bool | None = None
+    """Whether what has to be beaten is measured, too."""
+
+    def __post_init__(self) -> None:
+        check_range("tune.rank", self.rank, 1, 4096)
+        check_range("tune.alpha", self.alpha, 0)
+        check_range("tune.replay", self.replay, 0, 0.9)
+        check_range("tune.beta", self.beta, 0)
+        unknown = set(self.targets.split(",")) - set(TARGETS) if self.targets else set()
+        if unknown:
+            raise SettingError(f"tune.targets has {min(unknown)!r}", where="tune.targets", expected=",".join(TARGETS))
+
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Every setting of a run, by group."""
 
@@ -62,3 +95,4 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    tune: TuneSettings = field(default_factory=TuneSettings)

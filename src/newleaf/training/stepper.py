@@ -4,6 +4,7 @@ Trials tell what a run will take and reach (jobs/outlook.py); benchmarks ask wha
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout, Precision
 from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.settings import OptimSettings
-from newleaf.training.gradients import Gradients
+from newleaf.training.gradients import Batch, Gradients, Loss, num_targets
 from newleaf.workers import Workers
 
 
@@ -31,16 +32,22 @@ class Stepper:
         rows: int,
         device: str = "cpu",
         seed: int = 0,
+        loss: Loss | None = None,
+        count: Callable[[Batch], int] = num_targets,
     ) -> None:
         self.seconds = list[tuple[float, float]]()
         self.model = Decoder(config, torch.Generator().manual_seed(seed)).to(device)
         self._optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
-        self._gradients = Gradients(self.model, partial(next_token, precision=precision), device, workers, rows)
+        self._gradients = Gradients(self.model, loss or partial(next_token, precision=precision), device, workers, rows, count)
 
     def move(self, inputs: np.ndarray, targets: np.ndarray, scale: float = 1.0, dropout: Dropout | None = None) -> None:
-        """One step on a batch (B, T), with the rates times `scale`."""
+        """One step on inputs and targets (B, T), with the rates times `scale`."""
+        self.move_batch((inputs, targets), scale, dropout)
+
+    def move_batch(self, batch: Batch, scale: float = 1.0, dropout: Dropout | None = None) -> None:
+        """One step on a batch."""
         began = time.perf_counter()
-        self._gradients(inputs, targets, dropout=lambda part: dropout, stopped=lambda: False)
+        self._gradients(batch, dropout=lambda part: dropout, stopped=lambda: False)
         between = time.perf_counter()
         self._optimizer.clip()
         self._optimizer.step(scale)

@@ -1,5 +1,6 @@
 """What the training loop is handed by its surroundings, so that it needs to know of no evaluation and no generation."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from newleaf.checkpoint.state import Decision, State
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.optim.optimizer import Optimizer
+from newleaf.training.gradients import Batch
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,16 @@ class Task(Protocol):
         """As before step 0: where there is no checkpoint to go back to."""
         ...
 
-    def loss(self, model: Decoder, inputs: Tensor, targets: Tensor, dropout: Dropout | None) -> Tensor:
-        """The mean over the targets, a scalar."""
+    def batches(self, state: State) -> Callable[[int], Batch]:
+        """What each step learns from, as things stand."""
+        ...
+
+    def count(self, batch: Batch) -> int:
+        """Over how many things the loss of a batch is a mean."""
+        ...
+
+    def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+        """A scalar."""
         ...
 
     def evaluate(self, model: Decoder) -> Evaluation:

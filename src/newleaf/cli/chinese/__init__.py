@@ -7,14 +7,14 @@ when there is an error to tell in Chinese.
 
 import re
 
-from newleaf.cli.chinese import command, exports, model, runs, system, text
+from newleaf.cli.chinese import command, exports, model, runs, system, tasks, text
 from newleaf.cli.chinese.phrases import Table
 from newleaf.errors import NewleafError, one_line
 
-MESSAGES = Table(text.MESSAGES | exports.MESSAGES | model.MESSAGES | runs.MESSAGES | command.MESSAGES | command.PARSER)
-EXPECTED = Table(text.EXPECTED | exports.EXPECTED | model.EXPECTED | runs.EXPECTED | command.EXPECTED)
-HINTS = Table(text.HINTS | exports.HINTS | model.HINTS | runs.HINTS | command.HINTS)
-REASONS = Table(text.REASONS | exports.REASONS | runs.REASONS | system.REASONS)
+MESSAGES = Table(text.MESSAGES | tasks.MESSAGES | exports.MESSAGES | model.MESSAGES | runs.MESSAGES | command.MESSAGES | command.PARSER)
+EXPECTED = Table(text.EXPECTED | tasks.EXPECTED | exports.EXPECTED | model.EXPECTED | runs.EXPECTED | command.EXPECTED)
+HINTS = Table(text.HINTS | tasks.HINTS | exports.HINTS | model.HINTS | runs.HINTS | command.HINTS)
+REASONS = Table(text.REASONS | tasks.REASONS | exports.REASONS | runs.REASONS | system.REASONS)
 PROBLEMS = Table(runs.PROBLEMS)
 SHORT = 6  # characters of a row's own: "{name} is {value}" fits too much to be asked about a part of a sentence
 

@@ -20,8 +20,10 @@ from newleaf.evaluation.report.plan import next_steps, plan
 from newleaf.evaluation.report.results import curves, headline, speed, warnings
 from newleaf.evaluation.report.samples import samples
 from newleaf.evaluation.report.style import SCRIPT, STYLE
+from newleaf.evaluation.report.task import examples, forgetting, mistakes, task_headline
 from newleaf.evaluation.report.text import text
 
+TEXT = (headline, warnings, curves, samples, text)  # what is said of a model that learned from a text
 LEAF = "M20 3C10 3 4 8 4 15c0 2 0 3 1 4C7 13 11 10 16 8c-5 3-8 7-10 12 2 1 3 1 4 1C17 21 21 14 20 3z"
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -35,7 +37,8 @@ def write_report(folder: Path, lang: Language) -> Path:
 
 def render(facts: RunFacts) -> str:
     """The page of one run."""
-    sections = [part(facts) for part in (headline, warnings, curves, samples, text, speed, plan, next_steps)]
+    learned = (task_headline, warnings, mistakes, samples, curves, forgetting, examples) if "task" in facts.summary else TEXT
+    sections = [part(facts) for part in (*learned, speed, plan, next_steps)]
     body = tag("body", switch(facts.lang), header(facts), tag("main", sections), footer(facts), tag("script", Html(SCRIPT)))
     language = "zh-Hans" if facts.lang == "zh" else "en"
     return f"<!DOCTYPE html>\n{tag('html', head(facts), body, lang=language)}\n"

@@ -1,0 +1,87 @@
+"""The subject of classification: a head reads the last token of a text and says which of some labels it has."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from newleaf.checkpoint.state import State
+from newleaf.evaluation import rivals
+from newleaf.evaluation.examples import score_labels
+from newleaf.evaluation.labels import confusion, label_figures
+from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
+from newleaf.loss.labels import label_loss
+from newleaf.model.decoder import Decoder
+from newleaf.model.layers import Dropout
+from newleaf.text.examples import Labelled
+from newleaf.tokens.tokenizer import PADDING
+from newleaf.training.gradients import Batch
+from newleaf.training.task import Evaluation
+
+NO_BITS = {"val_bpb": None, "final_val_bpb": None}  # a label has no bytes to speak of
+SHOWN = 200  # characters of a text in a sample
+
+
+class Labels(Tuning):
+    """Learns to say which of some labels a text has."""
+
+    def batches(self, state: State) -> Callable[[int], Batch]:
+        order, examples = self.order(state), self.data.train
+        return lambda step: examples.labelled(order(step))
+
+    def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+        return label_loss(model, batch, dropout, self.precision)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the labels, by their ids."""
+        return [str(name) for name in self.data.manifest["labels"]]
+
+    def said(self) -> dict[str, Any]:
+        """transformers looks for the last token that is no padding."""
+        tokenizer, names = self.data.tokenizer, self.names
+        padding = tokenizer.special_tokens.get(PADDING, tokenizer.end_of_text)
+        named = {"id2label": dict(enumerate(names)), "label2id": {name: id for id, name in enumerate(names)}}
+        return {"pad_token_id": padding, **self.base.said, **named}
+
+    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+        found = score_labels(model, self.data.val, some, self.setup.workers, between)
+        labels = self.data.val.labels[some]
+        nats = -found[np.arange(len(some)), labels]
+        num_bytes = sum(len(self.names[label].encode()) for label in labels)
+        return Evaluation(float(nats.mean()), float(nats.sum()) / math.log(2) / num_bytes, len(some), num_bytes)
+
+    def figure(self, model: Decoder) -> dict[str, Any]:
+        some = list(range(len(self.data.val)))
+        found = score_labels(model, self.data.val, some, self.setup.workers, lambda: None)
+        self.confused = confusion(self.data.val.labels, found.argmax(1), len(self.names))
+        return label_figures(self.data.val.labels, found)
+
+    def rivals(self) -> dict[str, Any]:
+        train, val = ([row for row in self.data.rows(part) if isinstance(row, Labelled)] for part in ("train", "val"))
+        labels, wanted = [row.label for row in train], self.data.val.labels
+        ids = {name: id for id, name in enumerate(self.names)}
+        most = rivals.majority(labels)
+        found = {"majority": label_figures(wanted, rivals.certain([ids[most]] * len(val), len(ids)))}
+        if rivals.installed():
+            self.view.event("measuring TF-IDF with logistic regression", "测量 TF-IDF 加逻辑回归")
+            said = rivals.tfidf([joined(row) for row in train], labels, self.names, [joined(row) for row in val])
+            found["tfidf"] = label_figures(wanted, said)
+        return found
+
+    def figures(self) -> dict[str, Any]:
+        more = {"labels": self.names, "confusion": self.confused.tolist()} if self.metrics else {"labels": self.names}
+        return super().figures() | more | NO_BITS
+
+    def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
+        some = list(range(min(NUM_SAMPLES, len(self.data.val))))
+        found = score_labels(model, self.data.val, some, self.setup.workers, lambda: None)
+        for row, scores in zip(self.data.rows("val"), found, strict=False):
+            assert isinstance(row, Labelled)
+            yield joined(row)[:SHOWN] + "\n", f"{self.names[int(scores.argmax())]} ({math.exp(scores.max()):.0%})"
+
+
+def joined(row: Labelled) -> str:
+    return "\n".join(row.texts)

@@ -1,0 +1,126 @@
+"""A model and examples in, the beginning of a run that tunes it out: read, render, encode, plan."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from newleaf.batches.examples import Examples
+from newleaf.checkpoint.state import Decision
+from newleaf.errors import SettingError
+from newleaf.jobs.setup import Setup, probe, settle
+from newleaf.jobs.view import View
+from newleaf.model.config import ModelConfig
+from newleaf.runs import Run
+from newleaf.text.examples import Columns
+from newleaf.tokens.foreign import load_tokenizer
+from newleaf.tokens.interface import AnyTokenizer
+from newleaf.tokens.templates import chat_template
+from newleaf.training.base import StartingPoint, find_base
+from newleaf.training.choices import make_plan
+from newleaf.training.clock import Budget, Stopwatch
+from newleaf.training.encode import ExampleData, files_of, open_examples, prepare_examples
+from newleaf.training.plan import Plan, TextFacts
+from newleaf.training.prepare import read_manifest, write_manifest
+from newleaf.training.request import DEFAULT_MINUTES, Request
+from newleaf.training.settings import Recipe
+from newleaf.training.tasks import Task, task_named
+
+COLUMNS = ("input", "second_input", "output", "label")
+NAMED = 3  # rows that were left out are named on the screen
+BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 64  # of a batch
+COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
+MOST_EPOCHS, LEAST_STEPS = 10, 300  # a budget in minutes ends there: whoever reads it more often learns it by heart
+
+
+def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[ExampleData]:
+    """Everything before step 0 of a new run."""
+    run, recipe, inputs = request.run, request.recipe, request.inputs
+    budget = request.budget or Budget(minutes=DEFAULT_MINUTES)
+    task, start = task_named(inputs["task"]), StartingPoint(*find_base(inputs["from"]))
+    tokenizer = with_template(start.tokenizer, task)
+    columns, names = Columns(**{name: inputs[name] for name in COLUMNS}), inputs["columns"] or []
+    files = files_of(inputs["data"], task, columns, names)
+    val = files_of([inputs["val"]], task, columns, names) if inputs["val"] else None
+    manifest = prepare_examples(run, task, files, val, tokenizer, partial(choose_context, start.config, recipe.model.context), view.event)
+    for row in manifest["skipped"][:NAMED]:
+        view.left_out(row["source"], row["reason"], row["count"])
+    write_manifest(run, manifest)
+    data = open_tuning(run)
+    machine, seconds = probe(recipe, budget)
+    shape = replace(start.config, num_labels=len(manifest["labels"]), context=max(start.config.context, manifest["context"]))
+    recipe = with_batches(recipe, data.train, shape.context)
+    plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, stopwatch(), StartingPoint(start.base, shape))
+    plan = bounded(replace(plan, reasons=plan.reasons | reasons(data, recipe)), len(data.train), request.recipe)
+    return settle(run, plan, inputs, data, machine, seconds, stopwatch)
+
+
+def open_tuning(run: Run) -> ExampleData:
+    """The examples of a run, verified."""
+    manifest = read_manifest(run)
+    return open_examples(run, manifest, load_tokenizer(run.path))
+
+
+def with_template(tokenizer: AnyTokenizer, task: Task) -> AnyTokenizer:
+    """A chat model keeps its own template; every other task has one of its own words."""
+    if task.kind == "labels" or (task.words == ("user", "assistant") and tokenizer.chat_template):
+        return tokenizer
+    return tokenizer.with_template(chat_template(tokenizer, task.words))
+
+
+def with_batches(recipe: Recipe, examples: Examples, context: int) -> Recipe:
+    """Windows as long as the longest example, and rows enough for a batch."""
+    longest, mean = int(examples.lengths.max()), float(examples.lengths.mean())
+    width = min(context, longest)
+    rows = max(1, min(max(FEWEST_ROWS, min(MOST_ROWS, round(BATCH_TOKENS / mean))), len(examples) // 2))
+    train = recipe.train if recipe.train.batch_tokens else replace(recipe.train, batch_tokens=rows * width)
+    return replace(recipe, model=replace(recipe.model, context=width), train=train)
+
+
+def choose_context(config: ModelConfig, asked: int | None, lengths: np.ndarray) -> int:
+    """So many tokens that all but a hundredth of the examples fit. Rotary positions go on where those of the model end: it learns the new
+    ones here."""
+    goes_on = config.positions == "rope" and config.rope_scaling == "none"
+    most = config.context * (STRETCH if goes_on else 1)
+    if asked is not None:
+        if asked > most:
+            raise SettingError(f"model.context is {asked}", where="model.context", expected=f"at most {most}")
+        return asked
+    return min(most, max(16, -(-int(np.quantile(lengths, COVERED)) // 16) * 16))
+
+
+def facts(data: ExampleData, recipe: Recipe) -> TextFacts:
+    """An example counts as one window, whatever its length: so many windows are an epoch."""
+    assert recipe.model.context is not None
+    manifest, width = data.manifest, recipe.model.context
+    return TextFacts(
+        manifest["train_bytes"], len(data.train) * width, manifest["val_bytes"], len(data.val) * width, data.tokenizer.vocab_size
+    )
+
+
+def bounded(plan: Plan, num_examples: int, asked: Recipe) -> Plan:
+    """A budget in minutes is not used up where the examples have no more to give."""
+    last = max(LEAST_STEPS, MOST_EPOCHS * num_examples // plan.batch_rows)
+    if plan.budget.seconds is None or plan.last_step <= last:
+        return plan
+    every = {name: max(1, value * last // plan.last_step) for name, value in vars(plan.recipe.train).items() if name.endswith("_every")}
+    train = replace(plan.recipe.train, **{name: value for name, value in every.items() if getattr(asked.train, name) is None})
+    return replace(plan, last_step=last, recipe=replace(plan.recipe, train=train), decisions=(Decision(0, last, enough=True),))
+
+
+def reasons(data: ExampleData, recipe: Recipe) -> dict[str, tuple[str, str]]:
+    mean = float(np.mean(data.train.lengths))
+    return {
+        "model.context": ("the longest example", "最长的样例"),
+        "train.batch_tokens": (
+            f"examples of {mean:.0f} tokens on average, padded to the longest of a batch",
+            f"样例平均 {mean:.0f} 个词元，补齐到一批中最长的",
+        ),
+    }
+
+
+def task_inputs(task: str | None, named: Mapping[str, str | None], columns: list[str]) -> dict[str, Any]:
+    """What the plan remembers of a command to tune."""
+    return {"task": task, **{name: named.get(name) for name in COLUMNS}, "columns": columns or None}

@@ -1,0 +1,186 @@
+"""What all subjects of tuning have in common: the weights that they begin with, adapters, what the model forgets, what has to be beaten."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from newleaf import runs
+from newleaf.batches.examples import IGNORED, ExampleOrder
+from newleaf.checkpoint.state import State
+from newleaf.conversion.adapter import read_adapter, write_adapter
+from newleaf.conversion.huggingface import read_model, write_model
+from newleaf.evaluation import bits
+from newleaf.jobs.job import Subject
+from newleaf.jobs.setup import Setup
+from newleaf.jobs.view import View
+from newleaf.model.decoder import Decoder
+from newleaf.model.lora import adapt, merged
+from newleaf.optim.schedule import multiplier
+from newleaf.training.base import Base
+from newleaf.training.encode import ExampleData
+from newleaf.training.gradients import Batch
+from newleaf.training.prepare import Data, open_data, read_manifest
+from newleaf.training.settings import TARGETS
+from newleaf.training.stepper import Stepper
+from newleaf.training.task import Evaluation
+from newleaf.training.tasks import Task
+
+NUM_SAMPLES = 3
+LEAST_JUDGED = 100  # examples of an evaluation in training
+GUARD_TOKENS = 20_000  # of the text that the model itself held out, before and after
+SCRATCH_SHARE = 0.25  # of a budget in minutes that the same model from nothing may take
+NEW_RATES: dict[str, Any] = {"lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003}  # as in training/choices.py
+FIRST = 5  # steps, to see how long one takes
+
+
+class Tuning(Subject[ExampleData]):
+    """A subject whose data are examples."""
+
+    def __init__(self, setup: Setup[ExampleData], view: View, task: Task) -> None:
+        super().__init__(setup, view)
+        self.task, self.settings = task, setup.plan.recipe.tune
+        assert setup.plan.base is not None
+        self.base: Base = setup.plan.base
+        most = np.searchsorted(np.cumsum(self.data.val.lengths), self.plan.evaluation_tokens)
+        self.sample = list(range(min(len(self.data.val), max(LEAST_JUDGED, int(most)))))
+        self.train_tokens = len(self.data.train) * self.plan.context
+        self.sample_size = 0, 0
+        self.seconds_each = 0.0  # of an example that is judged, as far as measured
+        self.seconds_more = 0.0  # of the figures at the end, as far as measured
+        known = setup.run.read_summary()
+        self.metrics: dict[str, Any] = {}
+        self.baselines: dict[str, Any] = known.get("baselines") or {}
+        self.forgotten: dict[str, float] = known.get("forgotten") or {}
+        self.own = None if self.plan.config.num_labels else own_text(self.base)
+
+    # weights --------------------------------------------------------------------------------------------------------
+
+    def build(self) -> Decoder:
+        generator = torch.Generator().manual_seed(self.plan.seed)
+        model = Decoder(self.plan.config, generator)
+        kept = model.state_dict()
+        for name, weight in read_model(self.base.folder).state_dict().items():
+            if name in kept:  # a head for labels stands in the place of the output projection
+                kept[name].copy_(weight)
+        rank = self.settings.rank
+        if rank:
+            targets = (self.settings.targets or ",".join(TARGETS)).split(",")
+            adapt(model, rank, self.settings.alpha or 2.0 * rank, targets, generator, bool(self.settings.int8))
+        return model
+
+    def write(self, model: Decoder, metadata: dict[str, str]) -> str:
+        """The whole model, adapters merged into it, and beside it the adapters alone."""
+        if self.settings.rank:
+            write_adapter(self.adapter, model, self.base.model)
+        return write_model(self.setup.run.path, merged(model), metadata, self.data.tokenizer.end_of_text, self.said())
+
+    def said(self) -> dict[str, Any]:
+        """What config.json says besides the shape."""
+        return dict(self.base.said)
+
+    def read_best(self) -> dict[str, Tensor]:
+        return read_adapter(self.adapter) if self.settings.rank else read_model(self.setup.run.path).state_dict()
+
+    @property
+    def adapter(self) -> Path:
+        return self.setup.run.path / "adapter"
+
+    # batches --------------------------------------------------------------------------------------------------------
+
+    def order(self, state: State) -> ExampleOrder:
+        """Which examples each step sees."""
+        lengths = self.data.train.lengths.tolist()
+        return ExampleOrder(lengths, self.plan.batch_rows, self.plan.seed, state.retry, state.generation)
+
+    def count(self, batch: Batch) -> int:
+        return int((batch[1] != IGNORED).sum())
+
+    # judgement ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+        """On some of the held-out examples."""
+
+    @abstractmethod
+    def figure(self, model: Decoder) -> dict[str, Any]:
+        """What people ask of this task, {name: {value, stderr}}, on held-out examples."""
+
+    def rivals(self) -> dict[str, Any]:
+        """{name: figures} of what needs no model, on the same examples."""
+        return {}
+
+    def evaluate(self, model: Decoder) -> Evaluation:
+        began = self.setup.stopwatch()
+        found = self.score(model, self.sample, lambda: None)
+        self.seconds_each = (self.setup.stopwatch() - began) / len(self.sample)
+        self.sample_size = found.num_bytes, found.num_tokens
+        return found
+
+    def judge(self, model: Decoder, between: Callable[[], None]) -> Evaluation:
+        return self.score(model, list(range(len(self.data.val))), between)
+
+    def final_seconds(self, state: State) -> tuple[float, float]:
+        each = self.seconds_each or state.train_seconds / max(1, state.step * self.plan.batch_rows) / 3
+        return each * len(self.sample), each * len(self.data.val) + self.seconds_more
+
+    def begin(self, model: Decoder) -> None:
+        """How the model does before it is tuned, and what has to be beaten: measured first, so that the clock knows what is left."""
+        if self.own is not None:
+            self.forgotten = {"before": self.own_bits(model)}
+        before = self.score(model, self.sample, lambda: None)
+        self.baselines = {"untuned": {"val_loss": before.val_loss}}
+        if self.settings.baselines is False:
+            return
+        began = self.setup.stopwatch()
+        self.baselines["untuned"] |= self.figure(model)
+        self.seconds_more = self.setup.stopwatch() - began
+        self.baselines |= self.rivals()
+        scratch, steps = self.from_scratch()
+        found = self.score(scratch, self.sample, lambda: None)
+        self.baselines["from scratch"] = {"val_loss": found.val_loss, "steps": steps, **self.figure(scratch)}
+
+    def finish(self, model: Decoder, judged: Evaluation) -> None:
+        self.metrics = self.figure(model)
+        if self.own is not None:
+            self.forgotten |= {"after": self.own_bits(model)}
+
+    def own_bits(self, model: Decoder) -> float:
+        """Bits per byte of the text that the model held out when it was trained."""
+        assert self.own is not None
+        ids = self.own.val[: GUARD_TOKENS + 1]
+        found = bits.score(model, ids, bits.window(self.plan.config), self.setup.workers)
+        return found.bits_per_byte(self.own.num_bytes(ids[1:]))
+
+    def from_scratch(self) -> tuple[Decoder, int]:
+        """A model of the same shape that never saw a text, after as many steps on the examples as the budget allows, at most all; and how
+        many these were."""
+        plan, watch, began = self.plan, self.setup.stopwatch, self.setup.stopwatch()
+        settings, device = replace(plan.optim, kind="muon", **NEW_RATES), self.setup.machine.device
+        rows, workers = plan.micro_batch, self.setup.workers
+        stepper = Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count)
+        batches = self.batches(State())
+        last = plan.last_step
+        for step in range(plan.last_step):
+            if step >= last:
+                break
+            stepper.move_batch(batches(step), multiplier(step, step / last, settings))
+            if step + 1 == FIRST and plan.budget.seconds is not None:
+                last = min(last, max(FIRST, int(SCRATCH_SHARE * plan.budget.seconds / (watch() - began) * FIRST)))
+        return stepper.model, last
+
+    def figures(self) -> dict[str, Any]:
+        return {"task": self.task.name, "metrics": self.metrics, "baselines": self.baselines, "forgotten": self.forgotten}
+
+
+def own_text(base: Base) -> Data | None:
+    """The text of the run that a model came from, where it is one of ours."""
+    run = runs.Run(base.folder)
+    if not run.begun or "task" in read_manifest(run):
+        return None
+    return open_data(run, verify=False)
