@@ -62,6 +62,16 @@ class Run:
         return self.path / "model.safetensors"
 
     @property
+    def adapter(self) -> Path:
+        """What was learned beside a frozen model, in peft's files."""
+        return self.path / "adapter"
+
+    @property
+    def reference(self) -> Path:
+        """What the model before found likely of the answers that it learns to prefer."""
+        return self.data / "reference.safetensors"
+
+    @property
     def owner(self) -> Path:
         return self.path / ".owner.json"
 

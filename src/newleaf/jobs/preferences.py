@@ -31,17 +31,17 @@ class Preferences(Answers):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.train, self.val = self.data.train, self.data.val
-        if (self.setup.run.data / "reference.safetensors").exists():
+        if self.setup.run.reference.exists():
             self.know()
 
     def know(self) -> None:
         """The log-probabilities of all answers before step 0."""
-        known = read_tensors(self.setup.run.data / "reference.safetensors")
+        known = read_tensors(self.setup.run.reference)
         self.train, self.val = (replace(each, reference=known[name].numpy()) for name, each in (("train", self.train), ("val", self.val)))
 
     def begin(self, model: Decoder) -> None:
         found = {name: torch.from_numpy(self.reference(model, each)) for name, each in (("train", self.train), ("val", self.val))}
-        save_tensors(self.setup.run.data / "reference.safetensors", found, {})
+        save_tensors(self.setup.run.reference, found, {})
         self.know()
         super().begin(model)
 

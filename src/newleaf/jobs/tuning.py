@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,7 +76,7 @@ class Tuning(Subject[ExampleData]):
     def write(self, model: Decoder, metadata: dict[str, str]) -> str:
         """The whole model, adapters merged into it, and beside it the adapters alone."""
         if self.settings.rank:
-            write_adapter(self.adapter, model, self.base.model)
+            write_adapter(self.setup.run.adapter, model, self.base.model)
         return write_model(self.setup.run.path, merged(model), metadata, self.data.tokenizer.end_of_text, self.said())
 
     def said(self) -> dict[str, Any]:
@@ -85,11 +84,7 @@ class Tuning(Subject[ExampleData]):
         return dict(self.base.said)
 
     def read_best(self) -> dict[str, Tensor]:
-        return read_adapter(self.adapter) if self.settings.rank else read_model(self.setup.run.path).state_dict()
-
-    @property
-    def adapter(self) -> Path:
-        return self.setup.run.path / "adapter"
+        return read_adapter(self.setup.run.adapter) if self.settings.rank else read_model(self.setup.run.path).state_dict()
 
     # batches --------------------------------------------------------------------------------------------------------
 
@@ -133,7 +128,8 @@ class Tuning(Subject[ExampleData]):
         """How the model does before it is tuned, and what has to be beaten: measured first, so that the clock knows what is left."""
         if self.own is not None:
             self.forgotten = {"before": self.own_bits(model)}
-        before = self.score(model, self.sample, lambda: None)
+        everything = list(range(len(self.data.val)))
+        before = self.score(model, everything, lambda: None)
         self.baselines = {"untuned": {"val_loss": before.val_loss}}
         if self.settings.baselines is False:
             return
@@ -142,7 +138,7 @@ class Tuning(Subject[ExampleData]):
         self.seconds_more = self.setup.stopwatch() - began
         self.baselines |= self.rivals()
         scratch, steps = self.from_scratch()
-        found = self.score(scratch, self.sample, lambda: None)
+        found = self.score(scratch, everything, lambda: None)
         self.baselines["from scratch"] = {"val_loss": found.val_loss, "steps": steps, **self.figure(scratch)}
 
     def finish(self, model: Decoder, judged: Evaluation) -> None:

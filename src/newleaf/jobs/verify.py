@@ -13,6 +13,7 @@ from newleaf import fsio
 from newleaf.checkpoint import store
 from newleaf.checkpoint.seal import seal_problem
 from newleaf.checkpoint.state import State
+from newleaf.conversion.adapter import WEIGHTS as ADAPTER
 from newleaf.conversion.facts import read_object
 from newleaf.errors import NewleafError, RunError
 from newleaf.runs import Run, read_json, read_lines
@@ -46,6 +47,9 @@ def of_folder(folder: Path) -> Iterator[Finding]:
         yield run.model, seal_problem(run.model)
     if run.manifest.exists() or (run.plan.exists() and run.checkpoints.exists()):
         yield from of_data(run)
+    for path in (run.reference, run.adapter / ADAPTER):
+        if path.exists():
+            yield path, seal_problem(path)
     if run.plan.exists():
         yield run.plan, why(lambda: read_plan(run))
     checkpoints, newest = store.by_step(run.checkpoints), None

@@ -193,6 +193,7 @@ def prepare_examples(
         "num_skipped": sum(each.count for each in skipped),
         "skipped": [vars_of(each) for each in skipped[:MOST_NAMED]],
         "tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json"),
+        "hashes": [],
         "train_bytes": written["train"]["num_bytes"],
         "val_bytes": written["val"]["num_bytes"],
         **written,
@@ -213,18 +214,19 @@ def content_key(example: Example) -> int:
 
 
 def split(examples: list[Example], val: list[Example] | None) -> dict[str, list[Example]]:
-    """{train, val}: those of --val, or a tenth by their hashes; of a handful nothing is held out."""
+    """{train, val}: those of --val, or a tenth by their hashes; of a handful nothing is held out. The held-out ones stand in the order of
+    their hashes, so that the first few are a fair sample."""
+    keys = [content_key(example) for example in examples]
     if val is not None:
-        held = {content_key(example) for example in val}
-        return {"train": [example for example in examples if content_key(example) not in held], "val": val}
+        held = {content_key(example): example for example in val}
+        train = [example for key, example in zip(keys, examples, strict=True) if key not in held]
+        return {"train": train, "val": [held[key] for key in sorted(held)]}
     if len(examples) < HELD_OUT_FROM:
         return {"train": examples, "val": examples}
-    keys = sorted((content_key(example), place) for place, example in enumerate(examples))
-    chosen = {place for _, place in keys[: min(MOST_HELD_OUT, len(examples) // HELD_OUT)]}
-    return {
-        "train": [example for place, example in enumerate(examples) if place not in chosen],
-        "val": [example for place, example in enumerate(examples) if place in chosen],
-    }
+    found = dict(zip(keys, examples, strict=True))
+    chosen = sorted(found)[: min(MOST_HELD_OUT, len(examples) // HELD_OUT)]
+    kept = set(keys) - set(chosen)
+    return {"train": [found[key] for key in keys if key in kept], "val": [found[key] for key in chosen]}
 
 
 def label_ids(parts: dict[str, list[Example]], named: bool) -> dict[str, int]:
@@ -269,16 +271,23 @@ def write_part(
         "starts": torch.from_numpy(found.starts),
         "labels": torch.from_numpy(found.labels),
     }
-    fsio.write_text(folder / f"{name}.jsonl", "".join(json.dumps(as_json(example), ensure_ascii=False) + "\n" for example, _ in examples))
+    lines = "".join(json.dumps(as_json(example), ensure_ascii=False) + "\n" for example, _ in examples)
     said = sum(len(example.label.encode()) for example, _ in examples if isinstance(example, Labelled))
     return {
         "num_examples": len(examples),
         "num_tokens": len(found.ids),
         "num_learned": int(found.answers.sum()),
         "num_bytes": said or int(byte_lengths[found.ids[found.answers]].sum()),
-        "sha256": save_tensors(folder / f"{name}.safetensors", tensors, {}),
-        "rows_sha256": fsio.sha256(folder / f"{name}.jsonl"),
+        "files": [
+            entry(folder / f"{name}.safetensors", save_tensors(folder / f"{name}.safetensors", tensors, {})),
+            entry(folder / f"{name}.jsonl", fsio.write_text(folder / f"{name}.jsonl", lines)),
+        ],
     }
+
+
+def entry(path: Path, sha256: str) -> dict[str, Any]:
+    """Of a file in the manifest."""
+    return {"path": path.name, "size": path.stat().st_size, "sha256": sha256}
 
 
 def as_json(example: Example) -> dict[str, Any]:
@@ -309,8 +318,9 @@ def open_examples(run: Run, manifest: dict[str, Any], tokenizer: AnyTokenizer) -
 
 
 def read_part(folder: Path, name: str, manifest: dict[str, Any]) -> Examples:
-    for path, key in ((folder / f"{name}.safetensors", "sha256"), (folder / f"{name}.jsonl", "rows_sha256")):
-        if not path.exists() or fsio.sha256(path) != manifest[name][key]:
+    for each in manifest[name]["files"]:
+        path = folder / each["path"]
+        if not path.exists() or fsio.sha256(path) != each["sha256"]:
             raise ShardError(f"{path.name} has changed since it was written", where=str(path), hint="restore it, or start a new run")
     tensors = {key: tensor.numpy() for key, tensor in load_file(folder / f"{name}.safetensors").items()}
     each = 2 if manifest["task"] == "prefer" else 1

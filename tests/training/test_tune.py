@@ -1,0 +1,187 @@
+"""A tiny model is tuned for each kind of task, stopped and resumed, and read by others."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import newleaf
+from newleaf import fsio
+from newleaf.checkpoint import store
+from newleaf.cli.main import run
+from newleaf.conversion.huggingface import read_model
+from newleaf.runs import read_lines
+from newleaf.training.loop import Loop
+
+STEPS = ["--steps", "12", "--train.threads", "1", "--train.precision", "float32", "--train.checkpoint_every", "3"]
+CLOCKS = {"seconds", "tokens_per_second"}
+SEASONS = ["spring", "summer", "autumn", "winter"]
+DATA: dict[str, list[dict[str, Any]]] = {
+    "chat": [{"messages": [{"role": "user", "content": f"{n} + 1?"}, {"role": "assistant", "content": f"{n + 1}"}]} for n in range(60)],
+    "classify": [{"text": f"a day in {SEASONS[n % 4]}, the {n}th", "label": SEASONS[n % 4]} for n in range(80)],
+    "translate": [{"en": f"leaf {n}", "zh": f"叶 {n}"} for n in range(60)],
+    "complete": [{"title": f"题 {n}", "paragraphs": [f"一句 {n}", "又一句"]} for n in range(60)],
+    "qa": [{"context": f"The leaf is {n} days old.", "question": "How old?", "answer": f"{n} days"} for n in range(60)],
+    "prefer": [{"prompt": f"say {n}", "chosen": f"{n}", "rejected": "no"} for n in range(60)],
+}
+ADAPTED = {"chat with adapters": ["--lora"], "classify with adapters": ["--lora", "--tune.rank", "2", "--tune.int8", "true"]}
+WAYS: dict[str, list[str]] = {**{task: [] for task in DATA}, **ADAPTED}
+
+
+@pytest.fixture
+def place(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with data for each task."""
+    monkeypatch.chdir(tmp_path)
+    for task, rows in DATA.items():
+        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    shutil.copytree(trained, tmp_path / "base")
+    return tmp_path
+
+
+def tune(way: str, out: str, *words: str) -> int:
+    task = way.split()[0]
+    return run(["tune", "base", f"{task}.jsonl", "--task", task, "--out", out, *STEPS, *WAYS[way], *words])
+
+
+def summary(out: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(out, "summary.json").read_text("utf-8"))
+    return found
+
+
+def lines(out: str) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in row if key not in CLOCKS} for row in read_lines(Path(out, "metrics.jsonl"))]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_broke_off_goes_on_to_the_same_bits(way: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tune(way, "whole", "--tune.baselines", "false") == 0
+    with monkeypatch.context() as patch:
+        real = Loop._after_step
+
+        def cut(loop: Loop) -> None:
+            real(loop)
+            if loop.state.step == 7:
+                raise RuntimeError("the plug was pulled")
+
+        patch.setattr(Loop, "_after_step", cut)
+        assert tune(way, "half", "--tune.baselines", "false") == 1
+    assert run(["tune", "--resume", "--out", "half"]) == 0
+    assert lines("half") == lines("whole")
+    assert fsio.sha256(Path("half/model.safetensors")) == fsio.sha256(Path("whole/model.safetensors"))
+    first, second = (store.latest(Path(out, "checkpoints"))[0] for out in ("half", "whole"))
+    assert first is not None
+    assert second is not None
+    assert all(torch.equal(first.optimizer[name], second.optimizer[name]) for name in second.optimizer)
+    assert newleaf.verify("half")["ok"]
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_each_task_has_its_figures_beside_what_has_to_be_beaten(task: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune(task, "out", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == summary("out")
+    main = {"classify": "accuracy", "prefer": "reward_accuracy"}.get(task, "stops")
+    assert 0 <= found["metrics"][main]["value"] <= 1
+    assert {"untuned", "from scratch"} <= found["baselines"].keys()
+    assert ("majority" in found["baselines"]) == (task == "classify")
+    assert ("copy the input" in found["baselines"]) == (task == "translate")
+    assert set(found["forgotten"]) == (set() if task == "classify" else {"before", "after"})
+    assert (found["task"], found["steps"], found["stopped_by"]) == (task, 12, "budget")
+    report = Path("out/report.html").read_text("utf-8")
+    for heading in ('id="result"', 'id="samples"', 'id="curves"', 'id="text"'):
+        assert heading in report
+    assert ("forgetting" in report) == (task != "classify")
+
+
+def test_a_tuned_model_reads_what_transformers_makes_of_its_template(place: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    assert tune("chat", "out") == 0
+    model, theirs = newleaf.load("out"), transformers.AutoTokenizer.from_pretrained("out")
+    talk = [{"role": "user", "content": "1 + 1?"}]
+    assert theirs.apply_chat_template(talk, add_generation_prompt=True, return_dict=False) == model.renderer.ids(talk)
+    assert model.ends == [0, model.tokenizer.special_tokens["<|im_end|>"]]
+    judge = transformers.AutoModelForCausalLM.from_pretrained("out", dtype=torch.float32)
+    ids = torch.tensor([model.renderer.ids(talk)])
+    torch.testing.assert_close(model.logits(ids), judge(ids).logits, rtol=0, atol=1e-4)
+
+
+def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    transformers = pytest.importorskip("transformers")
+    assert tune("classify", "out", "--tune.baselines", "false") == 0
+    model = newleaf.load("out")
+    assert model.labels == sorted(SEASONS)
+    found = model.classify("a day in winter")
+    judge = transformers.pipeline("text-classification", "out", top_k=None)(["a day in winter"])[0]
+    assert {row["label"]: pytest.approx(row["score"], abs=1e-5) for row in judge} == found
+    capsys.readouterr()
+    assert run(["evaluate", "out", "classify.jsonl", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured.keys() == {"examples", "accuracy", "macro_f1", "calibration_error"}
+    assert measured["examples"] == 80
+    assert run(["evaluate", "out", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"]["value"] == summary("out")["metrics"]["accuracy"]["value"]
+    assert run(["generate", "out", "spring"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "out tells labels apart and writes no text; newleaf evaluate measures it."
+
+
+def test_adapters_leave_the_model_as_it_was_and_stand_beside_it(place: Path) -> None:
+    assert tune("chat with adapters", "out", "--tune.targets", "q_proj,v_proj", "--tune.baselines", "false") == 0
+    before, after = read_model(Path("base")).state_dict(), read_model(Path("out")).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if "q_proj" in name or "v_proj" in name}
+    config = json.loads(Path("out/adapter/adapter_config.json").read_text("utf-8"))
+    assert (config["r"], config["target_modules"], config["task_type"]) == (8, ["q_proj", "v_proj"], "CAUSAL_LM")
+    assert "base" in config["base_model_name_or_path"]
+
+
+def test_replay_mixes_the_model_s_own_text_in(place: Path) -> None:
+    assert tune("chat", "with", "--tune.replay", "0.5", "--tune.baselines", "false") == 0
+    assert tune("chat", "without", "--tune.baselines", "false") == 0
+    assert summary("with")["forgotten"]["after"] < summary("without")["forgotten"]["after"]
+    assert summary("with")["tokens_trained"] > summary("without")["tokens_trained"]
+
+
+def test_a_handful_of_examples_is_judged_by_itself_and_the_report_says_so(place: Path) -> None:
+    Path("few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in DATA["chat"][:7]), "utf-8")
+    assert run(["tune", "base", "few.jsonl", "--task", "chat", "--out", "out", *STEPS]) == 0
+    manifest = json.loads(Path("out/data/manifest.json").read_text("utf-8"))
+    assert (manifest["train"]["num_examples"], manifest["val"]["num_examples"], manifest["held_out"]) == (7, 7, False)
+    assert "too few examples" in Path("out/report.html").read_text("utf-8")
+
+
+def test_what_cannot_be_used_is_named_with_its_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [json.dumps(row) for row in DATA["chat"]]
+    rows[4] = json.dumps({"messages": [{"role": "user", "content": "and?"}, {"role": "assistant", "content": " "}]})
+    rows[9] = json.dumps({"messages": [{"role": "wizard", "content": "and?"}, {"role": "assistant", "content": "x"}]})
+    Path("odd.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
+    assert run(["tune", "base", "odd.jsonl", "--task", "chat", "--out", "out", *STEPS, "--tune.baselines", "false"]) == 0
+    err = capsys.readouterr().err
+    assert "odd.jsonl:5: an empty answer\n" in err
+    assert "odd.jsonl:10: the role 'wizard' is unknown: it is system, user or assistant\n" in err
+    assert "53 examples to learn from, 5 held out" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("base chat.jsonl --task classify", "chat.jsonl:1: no label in it: it has messages; "),
+        (
+            "base mixed.jsonl --task chat",
+            "mixed.jsonl:2 has the columns prompt, completion, but ",
+        ),
+        ("base one.jsonl --task classify", "all examples have the label 'x' (expected two labels or more)."),
+        ("base classify.jsonl --val other.jsonl --task classify", "other.jsonl:1 has the label 'monsoon', which no training example has"),
+        ("base chat.jsonl --task chat --model.context 100000", "model.context is 100000 (expected at most 128)."),
+        ("base chat.jsonl --task chat --tune.targets q", "tune.targets has 'q' (expected q_proj,k_proj,"),
+        ("nowhere chat.jsonl --task chat", "nowhere is no folder here"),
+    ],
+)
+def test_it_is_one_sentence(words: str, sentence: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mixed.jsonl").write_text(f'{json.dumps(DATA["chat"][0])}\n{{"prompt": "a", "completion": "b"}}\n', "utf-8")
+    Path("one.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "x"}\n', "utf-8")
+    Path("other.jsonl").write_text('{"text": "a", "label": "monsoon"}\n', "utf-8")
+    assert run(["tune", *words.split(), "--out", "out", *STEPS]) == 2
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
