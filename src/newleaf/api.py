@@ -173,19 +173,20 @@ def evaluate(
     *,
     column: str | None = None,
     second_input: str | None = None,
+    output: str | None = None,
     label: str | None = None,
     columns: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Bits per byte of a model on text; of a model that classifies, how well it does on labelled examples. Without `data` on what the run
-    itself held out. The columns are named as in `tune`.
+    """Bits per byte of a model on text; of a tuned model, how well it does its task on examples. Without `data` on what the run itself
+    held out. The columns are named as in `tune`.
 
-    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, or {examples, accuracy, macro_f1, calibration_error}, the
-    last three {value, stderr}.
+    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, or {examples, accuracy, macro_f1, calibration_error} of
+    a model that classifies, or {examples, loss, stops, …}; all that is measured by examples is {value, stderr}.
     """
     with importing_torch():
         from newleaf.jobs.evaluate import measured
 
-    named = Columns(column, second_input, None, label)
+    named = Columns(column, second_input, output, label)
     return measured(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), named, list(columns))
 
 

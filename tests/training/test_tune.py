@@ -185,3 +185,18 @@ def test_it_is_one_sentence(words: str, sentence: str, place: Path, capsys: pyte
     Path("other.jsonl").write_text('{"text": "a", "label": "monsoon"}\n', "utf-8")
     assert run(["tune", *words.split(), "--out", "out", *STEPS]) == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_tuned_model_is_measured_by_its_task_on_examples_and_by_bits_on_text(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune("translate", "out", "--tune.baselines", "false") == 0
+    capsys.readouterr()
+    assert run(["evaluate", "out", "--json"]) == 0
+    held_out = json.loads(capsys.readouterr().out)
+    assert held_out.keys() == {"examples", "loss", "chrf", "bleu", "stops"}
+    assert held_out["loss"] == pytest.approx(summary("out")["val_loss"], abs=1e-6)
+    assert held_out["chrf"] == summary("out")["metrics"]["chrf"]
+    assert run(["evaluate", "out", "translate.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 60
+    Path("a.txt").write_text("spring leaves\n" * 30, "utf-8")
+    assert run(["evaluate", "out", "a.txt", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bits_per_byte"] > 0

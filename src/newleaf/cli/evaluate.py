@@ -15,6 +15,7 @@ def evaluate(
     *data: str,
     column: str | None = None,
     second_input: str | None = None,
+    output: str | None = None,
     label: str | None = None,
     columns: str | None = None,
     suite: str | None = None,
@@ -32,6 +33,8 @@ def evaluate(
         The column of .jsonl, .json, .csv and .tsv files that holds the text.
     second_input
         The column of the second text, where there are two.
+    output
+        The column that answers.
     label
         The column of labels.
     columns
@@ -44,7 +47,7 @@ def evaluate(
     if suite is not None:
         raise UsageError("--suite is not there yet", where="--suite", hint="name text to measure bits per byte on")
     names = [name.strip() for name in columns.split(",")] if columns else []
-    result = api.evaluate(model, inputs(data), column=column, second_input=second_input, label=label, columns=names)
+    result = api.evaluate(model, inputs(data), column=column, second_input=second_input, output=output, label=label, columns=names)
     if json_:
         print(json.dumps(result))
     elif "bits_per_byte" in result:
@@ -72,4 +75,6 @@ def show_metrics(result: dict[str, Any]) -> None:
         if isinstance(figure, dict):
             error = "" if figure["stderr"] is None else plus.format(figure["stderr"])
             print(f"{METRICS[name].say(spoken)}{colon}{figure['value']:.4f}{error}")
+    if "loss" in result:
+        print(f"每词元 {result['loss']:.4f} 奈特" if spoken == "zh" else f"{result['loss']:.4f} nats a token")
     print(f"{result['examples']:,} 个样例" if spoken == "zh" else f"{result['examples']:,} examples")

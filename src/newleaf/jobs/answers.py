@@ -7,26 +7,24 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from newleaf.batches.examples import IGNORED, Examples
+from newleaf.batches.examples import IGNORED
 from newleaf.batches.pretrain import PretrainBatches
 from newleaf.checkpoint.state import State
 from newleaf.errors import UsageError
 from newleaf.evaluation import metrics
 from newleaf.evaluation.examples import score_answers
-from newleaf.generation.engine import Engine
-from newleaf.generation.settings import Sampling
+from newleaf.evaluation.written import answer_bytes, answer_figures, right_answers, write_answers
 from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
 from newleaf.loss.answers import answers
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.model.lora import merged
 from newleaf.text.examples import Conversation
-from newleaf.tokens.interface import AnyTokenizer
 from newleaf.tokens.templates import end_of_turn
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 
-NUM_WRITTEN, MOST_TOKENS = 100, 128  # answers that are written to be judged, and the tokens of each
+NUM_WRITTEN = 100  # answers that are written to be judged
 COPIED = ("translate", "summarize", "rewrite")  # tasks in which the question itself might be an answer
 
 
@@ -58,44 +56,19 @@ class Answers(Tuning):
         return Evaluation(found.loss, float(found.nats.sum()) / math.log(2) / max(1, num_bytes), int(found.tokens.sum()), num_bytes)
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        some = list(range(min(NUM_WRITTEN, len(self.data.val))))
-        written, wanted = self.write_answers(model, some), [self.wanted(number) for number in some]
-        found = {name: metrics.figure(name, [text for text, _ in written], wanted) for name in self.known_metrics}
-        found["stops"] = metrics.mean([float(stopped) for _, stopped in written])
+        some, rows = list(range(min(NUM_WRITTEN, len(self.data.val)))), self.data.rows("val")
+        found = answer_figures(merged(model), self.data.tokenizer, self.data.val, rows, some, self.task.metrics)
         return {name: each.as_json() for name, each in found.items()}
-
-    @property
-    def known_metrics(self) -> list[str]:
-        return [name for name in self.task.metrics if metrics.installed(name)]
 
     def rivals(self) -> dict[str, Any]:
         if self.task.name not in COPIED:
             return {}
-        some = list(range(min(NUM_WRITTEN, len(self.data.val))))
-        rows = self.data.rows("val")
+        rows, examples = self.data.rows("val"), self.data.val
+        some = range(min(NUM_WRITTEN, len(examples)))
         asked = [turns_of(rows[number])[-2][1] for number in some]
-        wanted = [self.wanted(number) for number in some]
-        return {"copy the input": {name: metrics.figure(name, asked, wanted).as_json() for name in self.known_metrics}}
-
-    def wanted(self, number: int) -> list[str]:
-        """The right answers to the last question of a held-out example."""
-        row = self.data.rows("val")[number]
-        assert isinstance(row, Conversation)
-        _, answer = last_answer(self.data.val, number)
-        shown = self.data.tokenizer.decode([id for id in answer if not self.data.tokenizer.is_special(id)]).strip()
-        return [shown, *(other for other in row.answers if other != shown)]
-
-    def write_answers(self, model: Decoder, some: Sequence[int], most: int = MOST_TOKENS) -> list[tuple[str, bool]]:
-        """(what the model answers, whether it stopped by itself) to the last question of some held-out examples; the likeliest tokens."""
-        tokenizer = self.data.tokenizer
-        engine = Engine(merged(model), tokenizer, ends=[tokenizer.end_of_text, end_of_turn(tokenizer)])
-        found = []
-        for number in some:
-            prompt, _ = last_answer(self.data.val, number)
-            room = self.plan.config.context - len(prompt)
-            sample = engine.generate(prompt, Sampling(max_tokens=max(1, min(most, room)), temperature=0))[0]
-            found.append((sample.text.strip(), sample.stopped_by == "end"))
-        return found
+        wanted = [right_answers(self.data.tokenizer, examples, rows[number], number) for number in some]
+        names = [name for name in self.task.metrics if metrics.installed(name)]
+        return {"copy the input": {name: metrics.figure(name, asked, wanted).as_json() for name in names}}
 
     def said(self) -> dict[str, Any]:
         """Answers end with a token that a text may not have."""
@@ -105,7 +78,7 @@ class Answers(Tuning):
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         rows = self.data.rows("val")
         some = list(range(min(NUM_SAMPLES, len(rows))))
-        for number, (text, _) in zip(some, self.write_answers(model, some), strict=True):
+        for number, (text, _) in zip(some, write_answers(merged(model), self.data.tokenizer, self.data.val, some), strict=True):
             yield turns_of(rows[number])[-2][1] + "\n", text
 
 
@@ -116,22 +89,6 @@ def together(examples: tuple[np.ndarray, np.ndarray], windows: tuple[np.ndarray,
         np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=filling) for part in parts])
         for parts, filling in zip(zip(examples, windows, strict=True), (0, IGNORED), strict=True)
     )
-
-
-def last_answer(examples: Examples, number: int) -> tuple[list[int], list[int]]:
-    """(ids up to the last answer, ids of it) of an example."""
-    ids, learned = examples.row(number * examples.rows_each)
-    ends = int(np.flatnonzero(learned)[-1]) + 1
-    before = np.flatnonzero(~learned[:ends])
-    begins = int(before[-1]) + 1 if len(before) else 0
-    return ids[:begins].tolist(), ids[begins:ends].tolist()
-
-
-def answer_bytes(examples: Examples, some: Sequence[int], tokenizer: AnyTokenizer) -> int:
-    """UTF-8 bytes of the answers in some examples."""
-    lengths = tokenizer.byte_lengths()
-    rows = [examples.row(number * examples.rows_each) for number in some]
-    return int(sum(lengths[ids[learned]].sum() for ids, learned in rows))
 
 
 def turns_of(row: object) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,7 @@
 """A model and data in, figures out, by the same functions that training reports: bits per byte of text, or what its task is judged by."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,24 +10,64 @@ from newleaf.batches.examples import Examples
 from newleaf.batches.pretrain import Stream
 from newleaf.errors import ModelError, TextError
 from newleaf.evaluation import bits
-from newleaf.evaluation.examples import score_labels
+from newleaf.evaluation.examples import score_answers, score_labels
 from newleaf.evaluation.labels import label_figures
+from newleaf.evaluation.written import answer_figures
 from newleaf.jobs.loaded import Model
 from newleaf.runs import Run, in_shell
 from newleaf.runtime import available_cores
-from newleaf.text.examples import Columns, Labelled
+from newleaf.text.examples import Columns, Example, Labelled
 from newleaf.text.read import Corpus
+from newleaf.text.rows import kind_of
 from newleaf.training.encode import Encoder, as_examples, files_of, open_examples
 from newleaf.training.prepare import open_data, read_manifest, stdin_for
-from newleaf.training.tasks import TASKS
+from newleaf.training.tasks import TASKS, Task
 from newleaf.workers import workers_for
+
+MOST_WRITTEN = 1000  # answers
 
 
 def measured(model: Model, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
-    """What fits the model: its labels' figures, or bits per byte."""
-    if model.labels:
+    """What fits the model and the data: the figures of its task on examples, or bits per byte of text."""
+    task = task_of(model)
+    if task is not None and task.kind == "labels":
         return label_metrics(model, data, columns, names)
+    if task is not None and all(kind_of(Path(name)) or Path(name).is_dir() for name in data):
+        return answer_metrics(model, task, data, columns, names)
     return bits_per_byte(model, data, columns.input)
+
+
+def task_of(model: Model) -> Task | None:
+    """What it was tuned for; of what preferences have tuned, answers are judged, too."""
+    run = Run(model.path)
+    if model.labels:
+        return TASKS["classify"]
+    name = read_manifest(run).get("task") if run.begun else None
+    return TASKS.get("chat" if name == "prefer" else str(name))
+
+
+def answer_metrics(model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+    """{examples, loss, the task's metrics, stops}, all but the first two {value, stderr}; without `data` of the run's held-out examples."""
+    workers = workers_for(str(model.decoder.device), available_cores())
+    if data:
+        rows: list[Example] = list(files_of(data, task, columns, names))
+        examples, rows = encoded_rows(model, task, rows, {})
+    else:
+        opened = open_examples(Run(model.path), read_manifest(Run(model.path)), model.tokenizer)
+        examples, rows = opened.val, opened.rows("val")
+    some = list(range(len(examples)))
+    loss = score_answers(model.decoder, examples, some, workers, lambda: None).loss
+    found = answer_figures(model.decoder, model.tokenizer, examples, rows, some[:MOST_WRITTEN], task.metrics)
+    return {"examples": len(examples), "loss": loss, **{name: figure.as_json() for name, figure in found.items()}}
+
+
+def encoded_rows(model: Model, task: Task, rows: Sequence[Example], labels: dict[str, int]) -> tuple[Examples, list[Example]]:
+    """Those examples that fit the model's context, encoded and as they were. TextError if none does."""
+    encoder = Encoder(task, model.tokenizer)
+    fitting = list(encoder.all_fitting(rows, encoder.parts(rows), model.config.context))
+    if not fitting:
+        raise TextError(f"no example fits {model.config.context:,} tokens", expected="shorter examples")
+    return as_examples(fitting, labels), [example for example, _ in fitting]
 
 
 def label_metrics(model: Model, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
@@ -51,9 +92,7 @@ def labelled_examples(model: Model, rows: Sequence[Labelled]) -> Examples:
     unknown = [row for row in rows if row.label not in ids]
     if len(unknown) == len(rows):
         raise TextError(f"{unknown[0].source} has the label {unknown[0].label!r}", where=unknown[0].source, expected=" or ".join(ids))
-    encoder, context = Encoder(TASKS["classify"], model.tokenizer), model.config.context
-    parts = encoder.parts(rows)
-    return as_examples(list(encoder.all_fitting(rows, parts, context)), ids)
+    return encoded_rows(model, TASKS["classify"], rows, ids)[0]
 
 
 def bits_per_byte(model: Model, data: Sequence[str], column: str | None) -> dict[str, Any]:

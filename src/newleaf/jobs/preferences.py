@@ -14,10 +14,13 @@ from newleaf.checkpoint.store import read_tensors
 from newleaf.checkpoint.tensors import save_tensors
 from newleaf.evaluation.examples import score_answers, score_margins
 from newleaf.evaluation.metrics import mean
-from newleaf.jobs.answers import Answers, answer_bytes
+from newleaf.evaluation.written import answer_bytes, write_answers
+from newleaf.jobs.answers import Answers
+from newleaf.jobs.tuning import NUM_SAMPLES
 from newleaf.loss.answers import preference
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
+from newleaf.model.lora import merged
 from newleaf.text.examples import Preference
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
@@ -90,8 +93,7 @@ class Preferences(Answers):
         return super().figures() | {"val_bpb": None, "final_val_bpb": None}
 
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
-        rows = self.data.rows("val")
-        for number, (text, _) in enumerate(self.write_answers(model, list(range(min(3, len(rows)))))):
-            row = rows[number]
-            assert isinstance(row, Preference)
+        rows = [row for row in self.data.rows("val") if isinstance(row, Preference)][:NUM_SAMPLES]
+        written = write_answers(merged(model), self.data.tokenizer, self.val, range(len(rows)))
+        for row, (text, _) in zip(rows, written, strict=True):
             yield row.turns[-1][1] + "\n", text

@@ -99,6 +99,8 @@ figcaption strong { font-weight: 600; }
 .figures th, .figures td { text-align: right; padding: .42rem 0 .42rem 1.2rem; border-bottom: 1px solid var(--grid); vertical-align: top; }
 .figures th:first-child, .figures td:first-child { text-align: left; padding-left: 0; }
 .figures thead th { color: var(--soft); font-weight: 400; border-color: var(--rule); white-space: nowrap; }
+.rivals td { white-space: nowrap; } .rivals thead th { white-space: normal; vertical-align: bottom; }
+.rivals tbody th { font-weight: 400; } .rivals .own th, .rivals .own td { font-weight: 600; color: var(--leaf); }
 .best { color: var(--leaf); font-weight: 600; }
 .names td { text-align: left; } .names thead th { text-align: left; }
 .plan th { font-weight: 400; } .plan th, .plan td, .plan thead th { text-align: left; }

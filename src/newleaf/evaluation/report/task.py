@@ -55,7 +55,7 @@ def rivals(facts: RunFacts) -> Html | None:
     body = [line(RIVALS.get(name, Words(name, name)), row, columns, "other") for name, row in rows.items()]
     body.append(line(Words("this model", "这个模型"), own, columns, "own"))
     heads = [tag("th", "", scope="col"), *(tag("th", METRICS[name], better(name), scope="col") for name in columns)]
-    table_ = tag("table", tag("thead", tag("tr", heads)), tag("tbody", body), class_="figures")
+    table_ = tag("table", tag("thead", tag("tr", heads)), tag("tbody", body), class_="figures rivals")
     note = Words("On the same held-out examples; ± is the standard error.", "都在同样的留出样例上测得；± 后是标准误。")
     return tag("div", tag("div", table_, class_="scroll"), tag("p", note, class_="fine"))
 

@@ -1,0 +1,64 @@
+"""A model and examples whose answers are text in, what it writes and how good that is out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from newleaf.batches.examples import Examples
+from newleaf.evaluation import metrics
+from newleaf.evaluation.metrics import Figure
+from newleaf.generation.engine import Engine
+from newleaf.generation.settings import Sampling
+from newleaf.model.decoder import Decoder
+from newleaf.text.examples import Conversation, Example
+from newleaf.tokens.interface import AnyTokenizer
+from newleaf.tokens.templates import end_of_turn
+
+MOST_TOKENS = 128  # of an answer that is written to be judged
+
+
+def answer_figures(
+    model: Decoder, tokenizer: AnyTokenizer, examples: Examples, rows: Sequence[Example], some: Sequence[int], names: Sequence[str]
+) -> dict[str, Figure]:
+    """The metrics of these names, as far as their libraries are installed, and the share of answers that end by themselves; of the last
+    answers in some of the examples, `rows` being the same as people read them."""
+    written = write_answers(model, tokenizer, examples, some)
+    wanted = [right_answers(tokenizer, examples, rows[number], number) for number in some]
+    texts = [text for text, _ in written]
+    found = {name: metrics.figure(name, texts, wanted) for name in names if metrics.installed(name)}
+    return found | {"stops": metrics.mean([float(stopped) for _, stopped in written])}
+
+
+def write_answers(model: Decoder, tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int]) -> list[tuple[str, bool]]:
+    """(what the model answers, whether it stopped by itself) to the last question of some examples; always the likeliest token."""
+    engine = Engine(model, tokenizer, ends=[tokenizer.end_of_text, end_of_turn(tokenizer)])
+    found = []
+    for number in some:
+        prompt, _ = last_answer(examples, number)
+        room = model.config.context - len(prompt)
+        sample = engine.generate(prompt, Sampling(max_tokens=max(1, min(MOST_TOKENS, room)), temperature=0))[0]
+        found.append((sample.text.strip(), sample.stopped_by == "end"))
+    return found
+
+
+def right_answers(tokenizer: AnyTokenizer, examples: Examples, row: Example, number: int) -> list[str]:
+    """The right answers to the last question of an example, that of the example first."""
+    _, answer = last_answer(examples, number)
+    shown = tokenizer.decode([id for id in answer if not tokenizer.is_special(id)]).strip()
+    return [shown, *(other for other in (row.answers if isinstance(row, Conversation) else ()) if other != shown)]
+
+
+def last_answer(examples: Examples, number: int) -> tuple[list[int], list[int]]:
+    """(ids up to the last answer, ids of it) of an example."""
+    ids, learned = examples.row(number * examples.rows_each)
+    ends = int(np.flatnonzero(learned)[-1]) + 1
+    before = np.flatnonzero(~learned[:ends])
+    begins = int(before[-1]) + 1 if len(before) else 0
+    return ids[:begins].tolist(), ids[begins:ends].tolist()
+
+
+def answer_bytes(examples: Examples, some: Sequence[int], tokenizer: AnyTokenizer) -> int:
+    """UTF-8 bytes of the answers in some examples."""
+    lengths = tokenizer.byte_lengths()
+    rows = [examples.row(number * examples.rows_each) for number in some]
+    return int(sum(lengths[ids[learned]].sum() for ids, learned in rows))
