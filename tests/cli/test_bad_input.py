@@ -140,7 +140,7 @@ CASES: list[tuple[str, str, Callable[[Path], object] | None]] = [
     ("chat run --json", "no --json", None),
     ("evaluate run missing.txt", "missing.txt", None),
     ("evaluate run empty.txt", "empty|no text", None),
-    ("evaluate run --suite mmlu", "not there yet", None),
+    ("evaluate run --suite mmlu", "there is no suite mmlu", None),
     ("verify nothing", "nothing", None),
     ("verify missing", "missing", None),
     ("verify run", "damaged", flip("data/val-00000.bin")),

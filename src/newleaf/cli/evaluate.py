@@ -6,7 +6,6 @@ from typing import Any
 from newleaf import api
 from newleaf.cli.words import Json, inputs
 from newleaf.conversion.wording import METRICS
-from newleaf.errors import UsageError
 from newleaf.runtime import language
 
 
@@ -40,16 +39,19 @@ def evaluate(
     columns
         Names for the columns of a table without a header, between commas.
     suite
-        A suite of tasks (a later version).
+        A suite of tasks: a TOML file, or one of english, grammar, pairs, verses; DATA is then the folder of its files.
     json_
         Print one JSON object on stdout.
     """
-    if suite is not None:
-        raise UsageError("--suite is not there yet", where="--suite", hint="name text to measure bits per byte on")
     names = [name.strip() for name in columns.split(",")] if columns else []
-    result = api.evaluate(model, inputs(data), column=column, second_input=second_input, output=output, label=label, columns=names)
+    named = {"column": column, "second_input": second_input, "output": output, "label": label}
+    result = api.evaluate(model, inputs(data), **named, columns=names, suite=suite)
     if json_:
         print(json.dumps(result))
+    elif suite is not None:
+        for name, figures in result.items():
+            print(name)
+            show_metrics({"examples": figures.pop("items"), **figures})
     elif "bits_per_byte" in result:
         show_bits(result)
     else:

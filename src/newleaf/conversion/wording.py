@@ -48,6 +48,7 @@ METRICS = {  # of tasks, the first that a task has is its headline
     "rouge_l": Words("ROUGE-L", "ROUGE-L"),
     "f1": Words("F1", "F1"),
     "reward_accuracy": Words("the better answer gains more", "更好的回答涨得更多（占比）"),
+    "accuracy_norm": Words("accuracy, lengths allowed for", "准确率（按长度归一）"),
     "macro_f1": Words("macro F1", "宏平均 F1"),
     "bleu": Words("BLEU", "BLEU"),
     "exact_match": Words("exact match", "完全一致"),
@@ -231,6 +232,6 @@ def metric_shown(metric: str, value: float) -> str:
     >>> metric_shown("accuracy", 0.8567), metric_shown("chrf", 23.456), metric_shown("val_loss", 1.23456)
     ('85.7 %', '23.5', '1.235')
     """
-    if metric in ("accuracy", "macro_f1", "rouge_l", "f1", "exact_match", "stops", "reward_accuracy"):
+    if metric in ("accuracy", "accuracy_norm", "macro_f1", "rouge_l", "f1", "exact_match", "stops", "reward_accuracy"):
         return f"{100 * value:.1f} %"
     return f"{value:.1f}" if metric in ("chrf", "bleu") else f"{value:.3f}"

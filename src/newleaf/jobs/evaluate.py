@@ -9,9 +9,10 @@ import numpy as np
 from newleaf.batches.examples import Examples
 from newleaf.batches.pretrain import Stream
 from newleaf.errors import ModelError, TextError
-from newleaf.evaluation import bits
+from newleaf.evaluation import bits, choice
 from newleaf.evaluation.examples import score_answers, score_labels
 from newleaf.evaluation.labels import label_figures
+from newleaf.evaluation.suite import SuiteTask
 from newleaf.evaluation.written import answer_figures
 from newleaf.jobs.loaded import Model
 from newleaf.runs import Run, in_shell
@@ -35,6 +36,18 @@ def measured(model: Model, data: Sequence[str], columns: Columns, names: Sequenc
     if task is not None and all(kind_of(Path(name)) or Path(name).is_dir() for name in data):
         return answer_metrics(model, task, data, columns, names)
     return bits_per_byte(model, data, columns.input)
+
+
+def suite_metrics(model: Model, tasks: Sequence[SuiteTask]) -> dict[str, dict[str, Any]]:
+    """{task: {items, accuracy, …}} of a suite."""
+    workers, found = workers_for(str(model.decoder.device), available_cores()), {}
+    if model.labels:
+        raise ModelError(f"{model.path} tells labels apart and finds no text likely", where=str(model.path))
+    for task in tasks:
+        items = task.items()
+        figures = choice.measured(model.decoder, model.tokenizer, task.kind, items, workers)
+        found[task.name] = {"items": len(items), **{name: figure.as_json() for name, figure in figures.items()}}
+    return found
 
 
 def task_of(model: Model) -> Task | None:

@@ -33,6 +33,7 @@ BATCH_TOKENS, BATCH_TOKENS_SEEN = 2048, 1.2e6  # so many at so many seen, or as 
 OFTEN = 3.0  # readings of the text, from which on there is dropout and more weight decay
 DROPOUT_A_READING, MOST_DROPOUT = 0.02, 0.2  # 0.1 was best at 5 readings, 0.2 from 9 to 21 (lab/LOG.md, 2026-11-25)
 WEIGHT_DECAY, WEIGHT_DECAY_OFTEN = 0.1, 0.5  # the second gains 0.2 to 4 % where a text is read 5 to 21 times (lab/LOG.md, 2026-11-25)
+ADAPTER_RATE, LEAST_ADAPTER_PART = 0.003, 0.05  # 0.01 learns nothing more (lab/LOG.md, 2026-11-26); large models take 2e-4 as a rule
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
 
 
@@ -245,6 +246,10 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
             f"{part:.2g} of a new model's: the root of the tokens a parameter that the budget has; more learns faster and forgets more",
             f"新模型的 {part:.2g} 倍：预算中每个参数分到的词元数的平方根；大些学得快，也忘得多",
         )
+    rate = 0.006 * part
+    if c.recipe.tune.rank:
+        rate = ADAPTER_RATE * max(LEAST_ADAPTER_PART, part)
+        c.say("optim.lr", "adapters of AdamW learn best with half of a new model's rate", "用 AdamW 的适配器，取新模型的一半最好")
     often = last_step * batch_tokens / max(1, c.text.train_tokens) >= OFTEN
     if often:
         c.say("optim.weight_decay", "more than usual, because the text is read again and again", "比通常大，因为文本要反复读")
@@ -258,7 +263,7 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
     )
     return {
         "optim.kind": "muon",
-        "optim.lr": 0.006 * part,
+        "optim.lr": rate,
         "optim.embedding_lr": 0.03 * part,
         "optim.head_lr": 0.01 * part,
         "optim.norm_lr": 0.003 * part,

@@ -1,6 +1,17 @@
 """What is complained of when a model is tuned for a task, or asked what it was not tuned for."""
 
 MESSAGES = {
+    "{model} tells labels apart and finds no text likely": "{model} 只分辨标签，不给文字打分",
+    "{path} has no [[task]]": "{path} 里一项任务也没有",
+    "a task of {path} has the name {name} and the kind {kind}": "{path} 里有一项任务，名字是 {name}，种类是 {kind}",
+    "the task {name} of {path} says {key}": "{path} 的任务 {name} 写了 {key}",
+    "the task {name} of {path} says neither files nor items, or both": "{path} 的任务 {name} 说明题目的方式应当只有一种：文件，或直接列出",
+    "the suite's task {name} has no items in {folder}": "这组测验的任务 {name} 在 {folder} 里没有题目",
+    "{source} has no column {name}": "{source} 没有 {name} 这一列",
+    "{source}, item {number} has no column {name}": "{source} 第 {number} 题没有 {name} 这一列",
+    "{source} has the answer {answer}": "{source} 的答案是 {answer}",
+    "{source}, item {number} has the answer {answer}": "{source} 第 {number} 题的答案是 {answer}",
+    "there is no suite {name}": "没有 {name} 这组测验",
     "{model} has no held-out examples of its own": "{model} 里没有自己留出的样例",
     "{model} does not classify": "{model} 不会分类",
     "{model} tells labels apart and writes no text": "{model} 只分辨标签，不写文字",
@@ -18,6 +29,8 @@ MESSAGES = {
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
+    "one or more": "至少一项",
+    "a .toml file or one of {names}": "一个 .toml 文件，或其中之一：{names}",
     "a model that was tuned to classify": "调成分类用的模型",
     "one that only adds": "只往后添加的模板",
     "one shape in a file": "一个文件里只有一种形式",

@@ -1,0 +1,95 @@
+"""Suites: what is likely is counted as transformers would, and what a file says wrongly is one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import newleaf
+from newleaf.cli.main import run
+from newleaf.evaluation.choice import Item, ids_of, measured
+from newleaf.evaluation.suite import read_suite, shipped
+from newleaf.workers import Workers
+
+ITEMS = [
+    Item("the leaf is", (" green", " a", " new, and old"), 1),
+    Item("春眠不觉晓", ("，处处", "。"), 0),
+    Item("", ("spring", "wood"), 1),
+]
+
+
+def test_the_likeliest_choice_is_the_one_that_transformers_finds_likeliest(trained: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model, judge = newleaf.load(trained), transformers.AutoModelForCausalLM.from_pretrained(trained, dtype=torch.float32)
+    right, normed = [], []
+    for item in ITEMS:
+        sums = []
+        for choice in item.choices:
+            ids, said = ids_of(model.tokenizer, item.prompt, choice, model.config.context)
+            with torch.inference_mode():
+                scores = judge(torch.tensor([ids[:-1]])).logits[0].log_softmax(-1)
+            sums.append(float(sum(scores[place - 1, ids[place]] for place in range(len(ids) - said, len(ids)))))
+        right.append(max(range(len(sums)), key=sums.__getitem__) == item.right)
+        lengths = [len(choice.encode()) for choice in item.choices]
+        normed.append(max(range(len(sums)), key=lambda n, s=sums, b=lengths: s[n] / b[n]) == item.right)
+    found = measured(model.decoder, model.tokenizer, "choice", ITEMS, Workers(1))
+    assert found["accuracy"].value == pytest.approx(sum(right) / len(right))
+    assert found["accuracy_norm"].value == pytest.approx(sum(normed) / len(normed))
+
+
+def test_white_space_at_the_end_of_a_prompt_belongs_to_the_choice(trained: Path) -> None:
+    tokenizer = newleaf.load(trained).tokenizer
+    assert ids_of(tokenizer, "the leaf ", "green", 64) == ids_of(tokenizer, "the leaf", " green", 64)
+    ids, said = ids_of(tokenizer, "", "green", 64)
+    assert (ids[0], said) == (tokenizer.end_of_text, len(ids) - 1)
+    assert len(ids_of(tokenizer, "leaf " * 100, "green", 16)[0]) == 17
+
+
+def test_a_cloze_is_right_where_the_model_would_write_it(trained: Path) -> None:
+    model = newleaf.load(trained)
+    written = model.generate("spring", temperature=0, max_tokens=3)
+    items = [Item("spring", (written,)), Item("spring", ("\x01\x02",))]
+    assert measured(model.decoder, model.tokenizer, "cloze", items, Workers(1))["accuracy"].value == 0.5
+
+
+@pytest.mark.parametrize("name", ["grammar", "verses"])
+def test_suites_without_files_run_anywhere(name: str, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(trained), "--suite", name, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out).values()
+    assert found["items"] >= 20
+    assert 0 <= found["accuracy"]["value"] <= 1
+
+
+def test_a_suite_of_ones_own_reads_files_beside_it(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"query": "a", "choices": ["b", "c"], "gold": 0}\n' * 5, "utf-8")
+    (tmp_path / "mine.toml").write_text('[[task]]\nname = "q"\nkind = "choice"\nfiles = "q.jsonl"\nmost = 3\n', "utf-8")
+    found = newleaf.evaluate(trained, suite=tmp_path / "mine.toml")
+    assert (found["q"]["items"], found["q"].keys()) == (3, {"items", "accuracy", "accuracy_norm"})
+
+
+def test_every_suite_that_comes_along_can_be_read() -> None:
+    assert shipped() == ["english", "grammar", "pairs", "verses"]
+    assert all(read_suite(name, None) for name in shipped())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "has no [[task]] (expected one or more)."),
+        ('[[task]]\nname = "q"\nkind = "quiz"\n', "has the name 'q' and the kind 'quiz' (expected choice or pairs or cloze)."),
+        ('[[task]]\nname = "q"\nkind = "cloze"\n', "says neither files nor items, or both"),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nfile = "a"\n', "says file (expected "),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nitems = [{ context = "a" }]\n', "q, item 1 has no column 'continuation'"),
+        (
+            '[[task]]\nname = "q"\nkind = "choice"\nitems = [{ query = "a", choices = ["b"], gold = 1 }]\n',
+            "has the answer 1 (expected 0 to 0).",
+        ),
+    ],
+)
+def test_what_a_suite_says_wrongly_is_one_sentence(
+    text: str, sentence: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.toml").write_text(text, "utf-8")
+    assert run(["evaluate", str(trained), "--suite", str(tmp_path / "mine.toml")]) == 2
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
