@@ -1,23 +1,22 @@
 """A setup and a subject in, a finished run directory out: the loop's surroundings, the same whatever is trained.
 
-The subject (pretrain.py, tune.py) has the weights, the batches, the loss and the judgement. Here the best model is kept, the view is told,
+The subject (subject.py) has the weights, the batches, the loss and the judgement. Here the best model is kept, the view is told,
 and what a person looks at is written.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from torch import Tensor
 
 from newleaf import fsio, runs, runtime
 from newleaf.checkpoint.state import Best, Decision, State
-from newleaf.conversion.huggingface import read_model
 from newleaf.errors import DivergedError, Interrupted
 from newleaf.jobs.ending import write_ending
 from newleaf.jobs.setup import MATMULS, Setup, append_decision
+from newleaf.jobs.subject import Subject
 from newleaf.jobs.view import View
 from newleaf.memory import Shortage, attempt
 from newleaf.model import size
@@ -35,73 +34,6 @@ from newleaf.training.task import Evaluation
 from newleaf.version import __version__
 
 EXIT_SECONDS = 0.25  # for report, card, sums and the last lines
-
-D = TypeVar("D")
-
-
-class Subject(ABC, Generic[D]):
-    """What is trained, and how it is judged."""
-
-    def __init__(self, setup: Setup[D], view: View) -> None:
-        self.setup, self.view, self.plan, self.data = setup, view, setup.plan, setup.data
-
-    text = False  # whether it is text, which bits per byte judge
-    sample_size: tuple[int, int]  # bytes and tokens of what `evaluate` scores
-    train_tokens: int  # of an epoch
-
-    @property
-    def precision(self) -> runtime.Precision:
-        return self.plan.recipe.train.precision or "float32"
-
-    @abstractmethod
-    def build(self) -> Decoder:
-        """The model as before step 0; where a checkpoint will be loaded, any weights of its shape."""
-
-    @abstractmethod
-    def batches(self, state: State) -> Callable[[int], Batch]:
-        """What each step learns from."""
-
-    @abstractmethod
-    def count(self, batch: Batch) -> int:
-        """Over how many things the loss of a batch is a mean."""
-
-    @abstractmethod
-    def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
-        """A scalar."""
-
-    @abstractmethod
-    def evaluate(self, model: Decoder) -> Evaluation:
-        """On the fixed sample of what is held out."""
-
-    @abstractmethod
-    def judge(self, model: Decoder, between: Callable[[], None]) -> Evaluation:
-        """On all of it. `between` is called now and then, and may raise."""
-
-    @abstractmethod
-    def final_seconds(self, state: State) -> tuple[float, float]:
-        """What one evaluation and one judgement will take, as far as is known."""
-
-    @abstractmethod
-    def write(self, model: Decoder, metadata: dict[str, str]) -> str:
-        """The files of the model, at the top of the run; returns the sha256 of model.safetensors."""
-
-    def read_best(self) -> Mapping[str, Tensor]:
-        """What training changes of the best model, as it was written."""
-        return read_model(self.setup.run.path).state_dict()
-
-    @abstractmethod
-    def samples(self, model: Decoder) -> Iterable[tuple[str, str]]:
-        """(prompt, what the model writes after it), at the same prompts and seed each time."""
-
-    @abstractmethod
-    def figures(self) -> dict[str, Any]:
-        """What summary.json says of this subject besides what it says of every run."""
-
-    def begin(self, model: Decoder) -> None:
-        """Before step 0 of a new run."""
-
-    def finish(self, model: Decoder, judged: Evaluation) -> None:
-        """After the best model was judged and kept."""
 
 
 @dataclass

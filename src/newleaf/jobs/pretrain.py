@@ -17,8 +17,9 @@ from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
 from newleaf.generation.engine import Engine
 from newleaf.generation.settings import Sampling
-from newleaf.jobs.job import Job, Subject
+from newleaf.jobs.job import Job
 from newleaf.jobs.setup import Setup, begin, extend, resume
+from newleaf.jobs.subject import Subject
 from newleaf.jobs.view import View
 from newleaf.loss.language import next_token
 from newleaf.model import size

@@ -15,8 +15,8 @@ from newleaf.checkpoint.state import State
 from newleaf.conversion.adapter import read_adapter, write_adapter
 from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.evaluation import bits
-from newleaf.jobs.job import Subject
 from newleaf.jobs.setup import Setup
+from newleaf.jobs.subject import Subject
 from newleaf.jobs.view import View
 from newleaf.model.decoder import Decoder
 from newleaf.model.lora import adapt, merged
