@@ -15,6 +15,7 @@ from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
 from newleaf.text.examples import Columns
 from newleaf.text.files import default_name
+from newleaf.training.planfile import read_plan
 from newleaf.training.request import Request, make_request, remember, require_state, require_text
 from newleaf.training.tasks import task_named
 
@@ -146,7 +147,7 @@ def run_job(request: Request, listener: View, zero: float) -> dict[str, Any]:
             return finished
         require_text(request)
         request = remember(request)
-        if request.task:
+        if read_plan(run)[1].get("task") if run.begun else request.task:
             with importing_torch():
                 from newleaf.jobs.tune import tune as job
         else:

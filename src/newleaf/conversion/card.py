@@ -13,15 +13,19 @@ from newleaf import fsio
 from newleaf.conversion.facts import RunFacts, number, read_facts, shown, table
 from newleaf.conversion.wording import (
     BASELINES,
+    METRICS,
+    RIVALS,
     SCRIPTS,
     SETTINGS,
     SHARE_THE_EXPORT,
+    TASKS,
     Language,
     Words,
     amount,
     count,
     duration,
     languages,
+    metric_shown,
     percent,
     significant,
     size,
@@ -49,12 +53,13 @@ def front_matter(facts: RunFacts) -> str:
     """What a hub reads. The languages are guessed from the scripts; the licence is for the owner of the text to choose."""
     spoken = languages(table(facts.manifest, "scripts"))
     lines = ["---", *(["language:", *(f"- {code}" for code in spoken)] if spoken else [])]
-    lines += ["pipeline_tag: text-generation", "library_name: transformers", "tags:", "- newleaf"]
+    kind = "text-classification" if facts.task == "classify" else "text-generation"
+    lines += [f"pipeline_tag: {kind}", "library_name: transformers", "tags:", "- newleaf"]
     lines += (
         ["- pretrained-from-scratch"] if not facts.base else [f"base_model: {json.dumps(clean(facts.base))}"] if "/" in facts.base else []
     )
     bpb = facts.figure("val_bpb")
-    if bpb is not None:
+    if bpb is not None and not facts.task:
         metric = {"type": "bits_per_byte", "name": "bits per byte, held-out text", "value": round(bpb, 4)}
         dataset = {"name": "held-out part of the training text", "type": "text"}
         result = {"task": {"type": "text-generation"}, "dataset": dataset, "metrics": [metric]}
@@ -76,6 +81,14 @@ def introduction(facts: RunFacts, language: Language) -> list[str]:
     long = duration(seconds) if seconds is not None else Words("an unknown time", "未知")
     sees = count(context) if context is not None else "?"
     on = escape(facts.base)
+    if facts.task:
+        task = TASKS.get(facts.task, Words(facts.task, facts.task))
+        words = Words(
+            f"A GPT with {large.en} parameters, tuned from {on} for {task.en} in {long.en} by newleaf (新叶). "
+            f"It sees {sees} tokens at once.",
+            f"一个 GPT，参数量 {large.zh}，由新叶（newleaf）在 {on} 的基础上调来做{task.zh}，用时 {long.zh}；一次能看到 {sees} 个词元。",
+        )
+        return [words.say(language), f"**{SHARE_THE_EXPORT.say(language)}**"]
     began = Words(f"trained on from {on}", f"在 {on} 的基础上继续训练而成") if on else Words("trained from nothing", "从零训练而成")
     words = Words(
         f"A GPT with {large.en} parameters, {began.en} in {long.en} by newleaf (新叶) on one person's text. "
@@ -125,6 +138,8 @@ def figures(facts: RunFacts, language: Language) -> list[str]:
     if final is not None and bpb is not None and final > bpb:
         rows += [(Words("its last step, which is not this file", "最后一步（不是这个文件）"), f"{final:.3f}")]
     title = Words("### Figures", "### 成绩").say(language)
+    if facts.task:
+        return [title, *task_figures(facts, language)]
     if bpb is None or loss is None or scored is None:
         return [title, Words("Not evaluated yet.", "还没有评估。").say(language)]
     part = facts.baseline_bytes
@@ -135,6 +150,19 @@ def figures(facts: RunFacts, language: Language) -> list[str]:
         + (f"其他方法只用其中开头的 {size(part)} 来评。" if part else ""),
     )
     return [title, about.say(language), markdown_table(rows, Words("", ""), Words("bits per byte", "每字节比特"), language)]
+
+
+def task_figures(facts: RunFacts, language: Language) -> list[str]:
+    """The figures of its task beside those of what it has to beat, a table a figure."""
+    own, rivals = table(facts.summary, "metrics"), table(facts.summary, "baselines")
+    found = []
+    for name in (name for name in METRICS if name in own):
+        values = {RIVALS.get(key, Words(escape(key), escape(key))): number(table(row, name), "value") for key, row in rivals.items()}
+        rows = [(words, metric_shown(name, value)) for words, value in values.items() if value is not None]
+        mine = number(table(own, name), "value")
+        rows += [(Words("**this model**", "**这个模型**"), f"**{metric_shown(name, mine)}**" if mine is not None else "–")]
+        found.append(markdown_table(rows, Words("", ""), METRICS[name], language))
+    return found or [Words("Not evaluated yet.", "还没有评估。").say(language)]
 
 
 def settings(facts: RunFacts, language: Language) -> list[str]:

@@ -43,6 +43,11 @@ class RunFacts:
         return number(self.summary, name)
 
     @property
+    def task(self) -> str:
+        """What it was tuned for; "" for a model that learned from a text."""
+        return str(self.summary.get("task") or "")
+
+    @property
     def baselines(self) -> dict[str, float]:
         """The baselines that have a figure, in the order of the contract."""
         known = table(self.summary, "baselines")

@@ -220,7 +220,7 @@ class Job:
             "train_bytes": manifest["train_bytes"],
             "train_tokens": self.subject.train_tokens,
             "tokens_trained": state.tokens,
-            "epochs": state.tokens / max(1, self.subject.train_tokens),
+            "epochs": self.subject.epochs(state),
             "steps": state.step,
             "seconds": setup.stopwatch(),
             "train_seconds": state.train_seconds,

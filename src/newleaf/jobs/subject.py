@@ -80,6 +80,10 @@ class Subject(ABC, Generic[D]):
     def figures(self) -> dict[str, Any]:
         """What summary.json says of this subject besides what it says of every run."""
 
+    def epochs(self, state: State) -> float:
+        """How often everything was seen."""
+        return state.tokens / max(1, self.train_tokens)
+
     def begin(self, model: Decoder) -> None:
         """Before step 0 of a new run."""
 

@@ -48,7 +48,7 @@ class Tuning(Subject[ExampleData]):
         self.base: Base = setup.plan.base
         most = np.searchsorted(np.cumsum(self.data.val.lengths), self.plan.evaluation_tokens)
         self.sample = list(range(min(len(self.data.val), max(LEAST_JUDGED, int(most)))))
-        self.train_tokens = len(self.data.train) * self.plan.context
+        self.train_tokens = int(self.data.manifest["train"]["num_tokens"])
         self.sample_size = 0, 0
         self.seconds_each = 0.0  # of an example that is judged, as far as measured
         self.seconds_more = 0.0  # of the figures at the end, as far as measured
@@ -92,6 +92,9 @@ class Tuning(Subject[ExampleData]):
         """Which examples each step sees."""
         lengths = self.data.train.lengths.tolist()
         return ExampleOrder(lengths, self.plan.batch_rows, self.plan.seed, state.retry, state.generation)
+
+    def epochs(self, state: State) -> float:
+        return state.step * self.plan.batch_rows / len(self.data.train)
 
     def count(self, batch: Batch) -> int:
         return int((batch[1] != IGNORED).sum())

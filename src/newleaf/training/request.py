@@ -142,6 +142,10 @@ def require_state(request: Request) -> dict[str, Any] | None:
     run = request.run
     finished = run.read_summary().get("stopped_by") in ("budget", "text")
     begun = run.manifest.exists() and run.plan.exists()
+    if request.extend and begun and read_plan(run)[1].get("task"):
+        raise UsageError(
+            "--extend goes on with a text, and this run was tuned", where=str(run.path), hint="tune its model again: newleaf tune"
+        )
     if request.extend and not finished:
         raise RunError(
             f"{run.path} is not a finished run", where=str(run.path), hint="--extend goes on after a finished run; --resume finishes one"

@@ -1,6 +1,7 @@
 """What is complained of when a model is tuned for a task, or asked what it was not tuned for."""
 
 MESSAGES = {
+    "--extend goes on with a text, and this run was tuned": "--extend 是接着学文本的，而这次是调优",
     "{model} tells labels apart and finds no text likely": "{model} 只分辨标签，不给文字打分",
     "{path} has no [[task]]": "{path} 里一项任务也没有",
     "a task of {path} has the name {name} and the kind {kind}": "{path} 里有一项任务，名字是 {name}，种类是 {kind}",
@@ -40,6 +41,7 @@ EXPECTED = {
     "a run of newleaf train": "newleaf train 的训练目录",
 }
 HINTS = {
+    "tune its model again: newleaf tune": "可以用 newleaf tune 再调它的模型",
     "name some": "请指定一些",
     "newleaf evaluate measures it": "可以用 newleaf evaluate 测它",
     "make a file of each, and name both": "分成两个文件，一起指定",

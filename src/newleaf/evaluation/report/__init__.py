@@ -37,7 +37,7 @@ def write_report(folder: Path, lang: Language) -> Path:
 
 def render(facts: RunFacts) -> str:
     """The page of one run."""
-    learned = (task_headline, warnings, mistakes, samples, curves, forgetting, examples) if "task" in facts.summary else TEXT
+    learned = (task_headline, warnings, mistakes, samples, curves, forgetting, examples) if facts.task else TEXT
     sections = [part(facts) for part in (*learned, speed, plan, next_steps)]
     body = tag("body", switch(facts.lang), header(facts), tag("main", sections), footer(facts), tag("script", Html(SCRIPT)))
     language = "zh-Hans" if facts.lang == "zh" else "en"
