@@ -84,7 +84,7 @@ class ExampleOrder:
     def __call__(self, step: int) -> list[int]:
         num_batches = -(-len(self.lengths) // self.batch_size)
         epoch, place = divmod(step, num_batches)
-        return epoch_batches(tuple(self.lengths), self.batch_size, (self.seed, self.retry, self.generation, epoch))[place]
+        return [*epoch_batches(tuple(self.lengths), self.batch_size, (self.seed, self.retry, self.generation, epoch))[place]]
 
 
 @lru_cache(maxsize=2)

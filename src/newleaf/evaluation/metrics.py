@@ -53,7 +53,7 @@ def words(text: str) -> list[str]:
 
 def normal(text: str) -> list[str]:
     """As SQuAD's script compares answers: no case, no punctuation, no articles."""
-    return words(ARTICLES.sub(" ", text.lower()).translate(PUNCTUATION))
+    return words(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)))
 
 
 def exact_match(written: str, wanted: str) -> float:

@@ -21,6 +21,7 @@ from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 
 NO_BITS = {"val_bpb": None, "final_val_bpb": None}  # a label has no bytes to speak of
+TFIDF_SHARE = 0.25  # of a budget in minutes that it may take
 SHOWN = 200  # characters of a text in a sample
 
 
@@ -65,7 +66,13 @@ class Labels(Tuning):
         ids = {name: id for id, name in enumerate(self.names)}
         most = rivals.majority(labels)
         found = {"majority": label_figures(wanted, rivals.certain([ids[most]] * len(val), len(ids)))}
-        if rivals.installed():
+        seconds = sum(len(joined(row).encode()) for row in train) / rivals.BYTES_A_SECOND
+        if rivals.installed() and seconds > TFIDF_SHARE * (self.plan.budget.seconds or math.inf):
+            self.view.event(
+                f"TF-IDF with logistic regression is left out: it would take {seconds:.0f} s of this budget",
+                f"不测 TF-IDF 加逻辑回归：要用去预算中的 {seconds:.0f} 秒",
+            )
+        elif rivals.installed():
             self.view.event("measuring TF-IDF with logistic regression", "测量 TF-IDF 加逻辑回归")
             said = rivals.tfidf([joined(row) for row in train], labels, self.names, [joined(row) for row in val])
             found["tfidf"] = label_figures(wanted, said)

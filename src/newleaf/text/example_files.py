@@ -1,7 +1,8 @@
 """Files in, the examples in them out, in the order in which they stand there; what is none is named with its file and line."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ class ExampleFiles:
                     )
                 count += 1
                 yield replace(example, source=f"{name}:{row.number}")
+            if not count and not notes.counts:
+                raise NotText("empty")
         except (NotText, OSError, MemoryError, RecursionError) as error:
             said = str(error) if isinstance(error, NotText) else reason(error) if isinstance(error, OSError) else "too large to be read"
             self.skipped.append(Skipped(name, said + (f": the {count:,} rows before are used" if count else "")))
@@ -74,4 +77,9 @@ class ExampleFiles:
             raise NoExample(value.reason)
         if not isinstance(value, dict):
             raise NoExample("no object with columns")
-        return self.read(poem(value), self.columns)
+        shape, example = self.read(poem(value), self.columns)
+        try:
+            json.dumps(asdict(example), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise NoExample("half of a surrogate pair in it, which is no character") from None
+        return shape, example

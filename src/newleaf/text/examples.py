@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from newleaf.text.shapes import ROLES, content, is_lines, objects, text_of
+from newleaf.text.shapes import ROLES, content, is_lines, is_squad, lists_of_objects, objects, text_of
 
 Row = Mapping[str, Any]
 Turns = tuple[tuple[str, str], ...]  # (role, what is said), …
 SPEAKERS = ("system", "user", "assistant")
+WRAPPED = ("data", "rows", "examples", "train")  # names under which an object holds the rows of a file
 ROLE_NAMES = ROLES | {"bot": "assistant", "model": "assistant"}
 
 
@@ -99,7 +100,7 @@ def from_alpaca(row: Row) -> Turns:
 def from_pair(row: Row, asked: str, answered: str) -> Turns:
     """A prompt and its completion; a prompt that is a list of messages stays one."""
     talk = isinstance(row[asked], list) and not is_lines(row[asked])
-    return (*(from_messages(row, asked) if talk else [("user", text_of(row[asked]))]), ("assistant", text_of(row[answered])))
+    return (*(from_messages(row, asked) if talk else [("user", text_of(row[asked]))]), ("assistant", last_said(row[answered])))
 
 
 SHAPES: tuple[tuple[tuple[str, ...], Callable[[Row], Turns]], ...] = (
@@ -174,7 +175,7 @@ def labelled(row: Row, columns: Columns) -> tuple[str, Labelled]:
         if len(others) != 1:
             raise NoExample(f"no text in it: it has {', '.join(map(str, list(row)[:6]))}")
         first = others[0]
-    second = columns.second_input or next((name for name in SECOND if name in row), None)
+    second = columns.second_input or next((name for name in SECOND if name in row and name != first), None)
     names = [name for name in (first, second) if name is not None]
     texts = tuple(text_of(value(row, name)) for name in names)
     said = value(row, label)
@@ -219,7 +220,7 @@ def question_of(row: Row, asked: str) -> Turns:
 
 def last_said(answer: Any) -> str:
     """Of a string, a message or a list of them."""
-    if isinstance(answer, list) and answer:
+    if isinstance(answer, list) and answer and not is_lines(answer):
         answer = answer[-1]
     return content(answer) if isinstance(answer, dict) else text_of(answer)
 
@@ -237,11 +238,12 @@ def common_beginning(chosen: Any, rejected: Any) -> tuple[Turns, tuple[str, str]
 
 def questions(value: Any) -> Iterator[Any]:
     """The rows of a whole JSON value; of a SQuAD file each question with its paragraph and first answer."""
-    articles = value.get("data") if isinstance(value, dict) else None
-    if not isinstance(articles, list):
-        yield from value if isinstance(value, list) else [value]
+    inner = lists_of_objects(value) if isinstance(value, dict) else []
+    if len(inner) != 1 or not is_squad(inner[0]):
+        rows = next((value[name] for name in WRAPPED if value.get(name) in inner), None) if isinstance(value, dict) else None
+        yield from value if isinstance(value, list) else [value] if rows is None else rows
         return
-    for article in objects(articles):
+    for article in objects(inner[0]):
         for paragraph in objects(article.get("paragraphs")):
             for question in objects(paragraph.get("qas")):
                 answers = [text_of(answer.get("text")) for answer in objects(question.get("answers"))]

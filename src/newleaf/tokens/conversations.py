@@ -62,15 +62,21 @@ class Renderer:
 
     def _parts(self, answers: Sequence[tuple[str, str]]) -> Iterator[Part]:
         """From the text up to each answer and the text with it."""
-        written = ""
+        written, known = "", list[int]()  # the text so far, and its ids
         for before, whole in answers:
             if not (before.startswith(written) and whole.startswith(before)):
                 raise ModelError("the chat template writes an answer otherwise than it asks for one", expected="one that only adds")
-            ids = self._encode(whole[len(before) :])
-            ends = max((place for place, id in enumerate(ids) if self.tokenizer.is_special(id)), default=len(ids) - 1) + 1
-            yield Part(self._encode(before[len(written) :]), ids[:ends])
+            asked = self._further(known, written, before)
+            ids = self._further([*known, *asked], before, whole)
+            ends = max((place for place, id in enumerate(ids) if id in self._marks), default=len(ids) - 1) + 1
+            yield Part(asked, ids[:ends])
             tail = self.tokenizer.decode(ids[ends:])
-            written = whole[: len(whole) - len(tail)]
+            written, known = whole[: len(whole) - len(tail)], [*known, *asked, *ids[:ends]]
+
+    def _further(self, ids: list[int], text: str, longer: str) -> list[int]:
+        """What comes behind the ids of a text in those of a longer one: as the whole is encoded, where that begins with the same ids."""
+        whole = self._encode(longer)
+        return whole[len(ids) :] if whole[: len(ids)] == ids else self._encode(longer[len(text) :])
 
     def text(self, messages: Sequence[Message], answering: bool = True) -> str:
         """What the template makes of the messages, BREAK inside of what only looks like a special token."""
@@ -80,6 +86,12 @@ class Renderer:
         """What the template sees."""
         said = [{**message, "content": self._names.sub(broken, message["content"].replace(BREAK, ""))} for message in messages]
         return {"messages": said, "add_generation_prompt": answering, **self.tokenizer.named_tokens}
+
+    @cached_property
+    def _marks(self) -> frozenset[int]:
+        """Special tokens that stand for no text, not even for an unknown one."""
+        unknown = self.tokenizer.special_tokens.get(self.tokenizer.named_tokens.get("unk_token", ""))
+        return frozenset(self.tokenizer.special_tokens.values()) - {unknown}
 
     @cached_property
     def _names(self) -> re.Pattern[str]:

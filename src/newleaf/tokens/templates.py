@@ -10,6 +10,7 @@ gets those; with another, the words stand in plain text and an answer ends as a 
     汤姆在这里。<|im_end|>                Translation: 汤姆在这里。<|endoftext|>
 """
 
+from newleaf.errors import ModelError
 from newleaf.tokens.interface import AnyTokenizer
 
 BEGIN, END = "<|im_start|>", "<|im_end|>"
@@ -25,14 +26,14 @@ def chat_template(tokenizer: AnyTokenizer, words: Words | None) -> str:
         said = f"{ANSWER}{end}{{% endgeneration %}}"
         return turns("{{ message.content }}{{ '\\n' }}", said, "")
     asker, answerer = words
-    role = f"{{{{ '{asker}' if message.role == 'user' else message.role }}}}" if asker != "user" else "{{ message.role }}"
+    role = f"('{asker}' if message.role == 'user' else message.role)" if asker != "user" else "message.role"
     if {BEGIN, END} <= tokenizer.special_tokens.keys():
         begins = f"{BEGIN}{answerer}{{{{ '\\n' }}}}"
         said = f"{begins}{ANSWER}{END}{{% endgeneration %}}{{{{ '\\n' }}}}"
-        return turns(f"{BEGIN}{role}{{{{ '\\n' }}}}{{{{ message.content }}}}{END}{{{{ '\\n' }}}}", said, begins)
+        return turns(f"{BEGIN}{{{{ {role} }}}}{{{{ '\\n' }}}}{{{{ message.content }}}}{END}{{{{ '\\n' }}}}", said, begins)
     begins = f"{answerer.capitalize()}:"
     said = f"{begins}{{% generation %}} {{{{ message.content }}}}{end}{{% endgeneration %}}{{{{ '\\n\\n' }}}}"
-    return turns(f"{role.replace(' }}', ' | capitalize }}')}:{{{{ '\\n' }}}}{{{{ message.content }}}}{{{{ '\\n\\n' }}}}", said, begins)
+    return turns(f"{{{{ {role} | capitalize }}}}:{{{{ '\\n' }}}}{{{{ message.content }}}}{{{{ '\\n\\n' }}}}", said, begins)
 
 
 def turns(asked: str, answered: str, begins: str) -> str:
@@ -43,8 +44,11 @@ def turns(asked: str, answered: str, begins: str) -> str:
 
 
 def name_of(tokenizer: AnyTokenizer, id: int) -> str:
-    """Of a special token."""
-    return next(name for name, other in tokenizer.special_tokens.items() if other == id)
+    """Of a special token. ModelError where it is none: a template could not say it."""
+    for name, other in tokenizer.special_tokens.items():
+        if other == id:
+            return name
+    raise ModelError("this tokenizer has no mark for the end of a text", expected="one among its special tokens")
 
 
 def end_of_turn(tokenizer: AnyTokenizer) -> int:

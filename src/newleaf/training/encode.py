@@ -6,6 +6,7 @@ data/manifest.json                          what was done, written last
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class ExampleData:
     @cache  # noqa: B019 (one a run)
     def rows(self, part: str) -> list[Example]:
         """The examples of "train" or "val", as people read them, in the order of the encoded ones."""
-        return [from_json(json.loads(line)) for line in (self.folder / f"{part}.jsonl").read_text("utf-8").splitlines()]
+        return [from_json(json.loads(line)) for line in (self.folder / f"{part}.jsonl").read_text("utf-8").split("\n") if line]
 
 
 def read_with(task: Task) -> Read:
@@ -121,7 +122,7 @@ class Encoder:
         ids, learned, compared = list[int](), list[bool](), self.task.kind == "preference"
         for number, part in enumerate(parts):
             if len(ids) + len(part.before) + len(part.answer) > context + 1:
-                self.cut += number > 0
+                self.cut += number > 0 and not compared
                 return ([], []) if compared else (ids, learned)
             counts = not compared or number == len(parts) - 1  # between two answers to the last question the choice was
             ids += part.before + part.answer
@@ -164,12 +165,16 @@ def prepare_examples(
     fsio.remove_tree(run.data)
     fsio.make_folders(run.data)
     split_up = split(distinct(files), list(val) if val else None)
+    if not split_up["train"]:
+        raise TextError("every example is held out by --val", where="--val", expected="other examples than DATA has")
     labels = label_ids(split_up, val is not None) if task.kind == "labels" else {}
     tokenizer.save(run.path)
     encoder = Encoder(task, tokenizer)
     parts = {name: encoder.parts(examples) for name, examples in split_up.items()}
     context = choose_context(np.array([num_ids(rows) for rows in parts["train"]]))
-    rows = {name: list(encoder.all_fitting(split_up[name], parts[name], context)) for name in parts}
+    rows = {"train": list(encoder.all_fitting(split_up["train"], parts["train"], context))}
+    handful = split_up["val"] is split_up["train"]
+    rows["val"] = rows["train"] if handful else list(encoder.all_fitting(split_up["val"], parts["val"], context))
     skipped = [*files.skipped, *(val.skipped if val else [])]
     if encoder.cut or encoder.too_long:
         tell(
@@ -189,7 +194,7 @@ def prepare_examples(
         "cut": encoder.cut,
         "too_long": encoder.too_long,
         "num_files": files.num_files,
-        "held_out": val is not None or split_up["train"] is not split_up["val"],
+        "held_out": not handful,
         "num_skipped": sum(each.count for each in skipped),
         "skipped": [vars_of(each) for each in skipped[:MOST_NAMED]],
         "tokenizer_sha256": fsio.sha256(run.path / "tokenizer.json"),
@@ -247,7 +252,7 @@ def label_ids(parts: dict[str, list[Example]], named: bool) -> dict[str, int]:
             parts["val"].remove(example)
             parts["train"].append(example)
             counts[example.label] += 1
-    numbers = all(label.lstrip("-").isdecimal() for label in counts)
+    numbers = all(re.fullmatch(r"-?[0-9]{1,9}", label) for label in counts)
     return {label: id for id, label in enumerate(sorted(counts, key=int if numbers else str))}
 
 

@@ -1,6 +1,8 @@
 """What is complained of when a model is tuned for a task, or asked what it was not tuned for."""
 
 MESSAGES = {
+    "every example is held out by --val": "所有样例都在 --val 里，没有可学的了",
+    "this tokenizer has no mark for the end of a text": "这个分词器没有表示文本结束的标记",
     "--extend goes on with a text, and this run was tuned": "--extend 是接着学文本的，而这次是调优",
     "{model} tells labels apart and finds no text likely": "{model} 只分辨标签，不给文字打分",
     "{path} has no [[task]]": "{path} 里一项任务也没有",
@@ -30,6 +32,8 @@ MESSAGES = {
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
+    "other examples than DATA has": "DATA 以外的样例",
+    "one among its special tokens": "特殊词元中有一个",
     "one or more": "至少一项",
     "a .toml file or one of {names}": "一个 .toml 文件，或其中之一：{names}",
     "a model that was tuned to classify": "调成分类用的模型",
