@@ -24,8 +24,6 @@ CHAT, NO_WORDS = ("user", "assistant"), None
 WORDS = list(dict.fromkeys(task.words for task in TASKS.values()))
 FEW: list[Words | None] = [CHAT, ("text", "translation"), NO_WORDS]
 PAIRS = [(kind, words) for kind in (*OWN, *MAKERS) for words in (WORDS if kind in ("own", "gpt2") else FEW)]
-# with no mark before an answer, Unigram has one token for the blank that begins it and the line end before: it counts to the answer here
-PAIRS = [(kind, words) for kind, words in PAIRS if words is not NO_WORDS or not kind.startswith("unigram")]
 Talk = list[dict[str, str]]
 
 

@@ -1,6 +1,7 @@
 """What is complained of when a model is tuned for a task, or asked what it was not tuned for."""
 
 MESSAGES = {
+    "this model has none of {names}": "这个模型没有 {names}",
     "every example is held out by --val": "所有样例都在 --val 里，没有可学的了",
     "this tokenizer has no mark for the end of a text": "这个分词器没有表示文本结束的标记",
     "--extend goes on with a text, and this run was tuned": "--extend 是接着学文本的，而这次是调优",
@@ -32,6 +33,7 @@ MESSAGES = {
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
+    "products that it has": "它有的乘积",
     "other examples than DATA has": "DATA 以外的样例",
     "one among its special tokens": "特殊词元中有一个",
     "one or more": "至少一项",
