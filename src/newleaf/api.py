@@ -107,9 +107,13 @@ def tune(
         task_named(task)
     named = {"input": input, "second_input": second_input, "output": output, "label": label, "columns": list(columns) or None}
     given = [os.fspath(name) for name in ([data] if isinstance(data, str | os.PathLike) else data)]
-    if not resume and (model is None or not given or task is None):
+    if not (resume or recipe) and (model is None or not given or task is None):
         missing = "MODEL" if model is None else "DATA" if not given else "--task"
         raise UsageError(f"{missing} is missing", where=missing, expected="newleaf tune MODEL DATA --task NAME")
+    if out is None and (model is None or task is None):
+        raise UsageError("--out is missing", where="--out", expected="the directory of a run")
+    if task not in ("classify", "prefer") and (input is None) != (output is None):
+        raise UsageError("--input and --output go together", where="--input", expected="both or none")
     place = out if out is not None else Path("runs", f"{default_name([os.fspath(model or '')])}-{task}")
     request = make_request(
         given,
@@ -135,11 +139,11 @@ def run_job(request: Request, listener: View, zero: float) -> dict[str, Any]:
     with run.writing():
         finished = require_state(request)
         if finished is not None:
-            bpb, last = finished["val_bpb"], finished["steps"]
-            listener.event(
-                f"{run.path} is finished: {bpb:.4f} bits per byte after {last:,} steps",
-                f"{run.path} 已经完成：{last:,} 步，每字节 {bpb:.4f} 比特",
+            last, bpb, loss = (finished[name] for name in ("steps", "val_bpb", "val_loss"))
+            en, zh = (
+                (f"{bpb:.4f} bits per byte", f"每字节 {bpb:.4f} 比特") if bpb else (f"held-out loss {loss:.4f}", f"留出损失 {loss:.4f}")
             )
+            listener.event(f"{run.path} is finished: {en} after {last:,} steps", f"{run.path} 已经完成：{last:,} 步，{zh}")
             if not run.sums.exists():  # the last file of a run: its process was killed at the very end
                 from newleaf.jobs.ending import write_ending
 

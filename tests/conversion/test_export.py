@@ -332,7 +332,7 @@ class Twin:
 def verdict(folder: Path, kind: str, known_ends: tuple[int, ...] = (), **other: Any) -> Proof:
     model = newleaf.load(folder)
     prompts = prompts_for(model.tokenizer, model.config.vocab_size, 32)
-    return prove(model.decoder, model.tokenizer, Twin(model, **other), kind, prompts, known_ends)
+    return prove(model.decoder, model.tokenizer, Twin(model, **other), kind, prompts, [*range(8), *known_ends])
 
 
 def test_a_proof_compares_every_step_of_five_texts(trained: Path) -> None:

@@ -200,3 +200,60 @@ def test_a_tuned_model_is_measured_by_its_task_on_examples_and_by_bits_on_text(p
     Path("a.txt").write_text("spring leaves\n" * 30, "utf-8")
     assert run(["evaluate", "out", "a.txt", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bits_per_byte"] > 0
+
+
+def test_a_recipe_repeats_a_run(place: Path) -> None:
+    assert tune("chat", "first", "--tune.baselines", "false") == 0
+    assert run(["tune", "--recipe", "first/newleaf.toml", "--out", "second"]) == 0
+    assert fsio.sha256(Path("first/model.safetensors")) == fsio.sha256(Path("second/model.safetensors"))
+    assert run(["tune", "--recipe", "first/newleaf.toml"]) == 2
+
+
+def test_a_command_in_a_loop_with_a_context_of_its_own_resumes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model.context", "64", "--resume", "--tune.baselines", "false"]
+    assert tune("classify", "out", *words) == 0
+    assert tune("classify", "out", *words) == 0
+    assert capsys.readouterr().err.splitlines()[-1].startswith("out is finished: held-out loss ")
+
+
+def test_what_has_to_be_beaten_is_not_lost_with_a_process(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        real = Loop._after_step
+
+        def cut(loop: Loop) -> None:
+            real(loop)
+            if loop.state.step == 4:  # a checkpoint was written, and nothing evaluated
+                raise KeyboardInterrupt
+
+        patch.setattr(Loop, "_after_step", cut)
+        rarely = {"train.checkpoint_every": 3, "train.evaluate_every": 6}
+        with pytest.raises(KeyboardInterrupt):
+            newleaf.tune("base", "chat.jsonl", task="chat", out="out", steps=12, settings=rarely)
+    before = summary("out")["baselines"]
+    assert before["from scratch"]["steps"] == 12
+    assert run(["tune", "--resume", "--out", "out"]) == 0
+    assert summary("out")["baselines"] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("tune {theirs} chat.jsonl --task chat --tune.replay 0.5", "tune.replay needs the text that the model learned from"),
+        ("tune base chat.jsonl --task chat --input a", "--input and --output go together (expected both or none)."),
+        ("train chat.jsonl --tune.rank 4", "tune.rank is a setting of newleaf tune; leave it out."),
+        ("tune base unique.jsonl --task classify", "hardly any label has two examples (expected several examples of each label)."),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    words: str, sentence: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", "base", "--to", "hf", "theirs"]) == 0
+    Path("unique.jsonl").write_text("".join(json.dumps({"text": f"t {n}", "label": f"l{n}"}) + "\n" for n in range(60)), "utf-8")
+    assert run([*words.format(theirs="theirs").split(), "--out", "out", "--steps", "2"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(sentence)
+    assert not Path("out").exists()
+
+
+def test_what_is_learned_beside_a_model_names_no_path_of_the_machine(place: Path) -> None:
+    assert tune("chat with adapters", "out", "--tune.baselines", "false") == 0
+    assert str(place) not in Path("out/adapter/adapter_config.json").read_text("utf-8")

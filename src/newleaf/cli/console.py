@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from newleaf.cli.table import columns, groups_table
-from newleaf.conversion.wording import BASELINES, METRICS, RIVALS, Language, metric_shown
+from newleaf.conversion.wording import BASELINES, METRICS, RIVALS, Language, headline_metric, metric_shown, metric_value
 from newleaf.jobs.view import View
 from newleaf.runs import in_shell
 from newleaf.runtime import language
@@ -123,9 +123,9 @@ class Console(View):
     def _task_done(self, summary: dict[str, Any]) -> None:
         """The same of a task: its first figure, beside what it has to beat."""
         metrics, path, typed = summary["metrics"], self._path, in_shell(self._path)
-        main = next((name for name in METRICS if name in metrics), "val_loss")
-        own = metrics[main]["value"] if main in metrics else summary["val_loss"]
-        known = {name: row[main]["value"] for name, row in summary["baselines"].items() if isinstance(row.get(main), dict)}
+        main = headline_metric(metrics)
+        own = metric_value({"val_loss": summary["val_loss"], **metrics}, main) or 0.0
+        known = {name: value for name, row in summary["baselines"].items() if (value := metric_value(row, main)) is not None}
         language: Language = "zh" if self.chinese else "en"
         beside = [f"{RIVALS[name].say(language)} {metric_shown(main, value)}" for name, value in known.items()]
         figure = f"{METRICS[main].say(language)} {metric_shown(main, own)}"

@@ -69,6 +69,7 @@ RIVALS = {
 }
 
 LOWER_IS_BETTER = ("val_loss", "calibration_error")
+NO_HEADLINE = ("stops", "calibration_error", "margin")  # say nothing of how good answers are
 
 SCRIPTS = {
     "latin": Words("Latin", "拉丁字母"),
@@ -224,6 +225,22 @@ def languages(scripts: Mapping[str, Any]) -> list[str]:
     codes = {"latin": "en", "han": "ja" if japanese else "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru"}
     frequent = sorted((name for name in letters if letters[name] >= 0.05 * total and letters[name]), key=lambda name: -letters[name])
     return list(dict.fromkeys(codes[name] for name in frequent if name in codes))
+
+
+def headline_metric(metrics: Mapping[str, Any]) -> str:
+    """The figure by which a task is judged: its first, or the held-out loss where it has none of its own.
+
+    >>> headline_metric({"stops": {}, "chrf": {}}), headline_metric({"stops": {}})
+    ('chrf', 'val_loss')
+    """
+    return next((name for name in METRICS if name in metrics and name not in NO_HEADLINE), "val_loss")
+
+
+def metric_value(row: Mapping[str, Any], metric: str) -> float | None:
+    """Of a model or of a rival; None where it has none."""
+    found = row.get(metric)
+    value = found.get("value") if isinstance(found, Mapping) else found
+    return float(value) if isinstance(value, int | float) else None
 
 
 def metric_shown(metric: str, value: float) -> str:

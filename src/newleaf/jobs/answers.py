@@ -10,26 +10,34 @@ from torch import Tensor
 from newleaf.batches.examples import IGNORED
 from newleaf.batches.pretrain import PretrainBatches
 from newleaf.checkpoint.state import State
-from newleaf.errors import UsageError
 from newleaf.evaluation import metrics
 from newleaf.evaluation.examples import score_answers
 from newleaf.evaluation.written import answer_bytes, answer_figures, right_answers, write_answers
+from newleaf.jobs.setup import Setup
 from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
+from newleaf.jobs.view import View
 from newleaf.loss.answers import answers
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.model.lora import merged
 from newleaf.text.examples import Conversation
 from newleaf.tokens.templates import end_of_turn
+from newleaf.training.encode import ExampleData
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
+from newleaf.training.tasks import Task
 
-NUM_WRITTEN = 100  # answers that are written to be judged
+NUM_WRITTEN, FIRST_WRITTEN = 100, 5  # answers that are written to be judged, and those by which the time of one is known
+WRITING_SHARE = 0.05  # of a budget in minutes that they may take at a time
 COPIED = ("translate", "summarize", "rewrite")  # tasks in which the question itself might be an answer
 
 
 class Answers(Tuning):
     """Learns the answers of conversations."""
+
+    def __init__(self, setup: Setup[ExampleData], view: View, task: Task) -> None:
+        super().__init__(setup, view, task)
+        self.num_written: int = setup.run.read_summary().get("written") or NUM_WRITTEN
 
     def batches(self, state: State) -> Callable[[int], Batch]:
         order, examples, text = self.order(state), self.data.train, self.replayed(state)
@@ -38,12 +46,8 @@ class Answers(Tuning):
     def replayed(self, state: State) -> PretrainBatches | None:
         """Windows of the model's own text, as many as a share of the batch asks for."""
         share = self.settings.replay or 0.0
-        if not share:
+        if not share or self.own is None:
             return None
-        if self.own is None:
-            raise UsageError(
-                "tune.replay needs the text that the model learned from", where="tune.replay", expected="a run of newleaf train"
-            )
         rows = max(1, round(share / (1 - share) * self.plan.batch_rows))
         return PretrainBatches(self.own.train, self.plan.context, rows, self.plan.seed, state.retry)
 
@@ -55,18 +59,32 @@ class Answers(Tuning):
         num_bytes = answer_bytes(self.data.val, some, self.data.tokenizer)
         return Evaluation(found.loss, float(found.nats.sum()) / math.log(2) / max(1, num_bytes), int(found.tokens.sum()), num_bytes)
 
+    def begin(self, model: Decoder) -> None:
+        began, some = self.setup.stopwatch(), range(min(FIRST_WRITTEN, len(self.data.val)))
+        if self.plan.budget.seconds is not None and self.settings.baselines is not False:
+            write_answers(merged(model), self.data.tokenizer, self.data.val, some)  # who has not learned to stop takes longest
+            each = (self.setup.stopwatch() - began) / len(some)
+            self.num_written = max(len(some), min(NUM_WRITTEN, int(WRITING_SHARE * self.plan.budget.seconds / each)))
+        super().begin(model)
+
     def figure(self, model: Decoder) -> dict[str, Any]:
-        some, rows = list(range(min(NUM_WRITTEN, len(self.data.val)))), self.data.rows("val")
-        found = answer_figures(merged(model), self.data.tokenizer, self.data.val, rows, some, self.task.metrics)
+        found = answer_figures(merged(model), self.data.tokenizer, self.data.val, self.data.rows("val"), self.some, self.task.metrics)
         return {name: each.as_json() for name, each in found.items()}
+
+    @property
+    def some(self) -> range:
+        """The held-out examples whose answers are written."""
+        return range(min(self.num_written, len(self.data.val)))
+
+    def figures(self) -> dict[str, Any]:
+        return super().figures() | {"written": self.num_written}
 
     def rivals(self) -> dict[str, Any]:
         if self.task.name not in COPIED:
             return {}
         rows, examples = self.data.rows("val"), self.data.val
-        some = range(min(NUM_WRITTEN, len(examples)))
-        asked = [turns_of(rows[number])[-2][1] for number in some]
-        wanted = [right_answers(self.data.tokenizer, examples, rows[number], number) for number in some]
+        asked = [turns_of(rows[number])[-2][1] for number in self.some]
+        wanted = [right_answers(self.data.tokenizer, examples, rows[number], number) for number in self.some]
         names = [name for name in self.task.metrics if metrics.installed(name)]
         return {"copy the input": {name: metrics.figure(name, asked, wanted).as_json() for name in names}}
 

@@ -53,7 +53,7 @@ class Export:
                 self.unproven("transformers")
                 return Proof()
             judge = Transformers(folder, self.tokenizer is not None)
-            return prove(self.model.decoder, self.tokenizer, judge, "f32", self.prompts, self.model.ends)
+            return prove(self.model.decoder, self.tokenizer, judge, "f32", self.prompts, ())
 
     def gguf(self, kind: str) -> tuple[Proof, float | None]:
         """One file for llama.cpp, a Modelfile for Ollama beside it; also how much worse the rounded weights are, in bits per byte."""
@@ -70,7 +70,8 @@ class Export:
                 change, decoder = self.change(*held), held[1]
             if installed():
                 with LlamaCpp(path, min(config.context, CONTEXT), torch.get_num_threads()) as judge:
-                    proof = prove(decoder, self.tokenizer, judge, kind, self.prompts, self.model.ends)
+                    ends = [*self.model.ends, *self.tokenizer.special_tokens.values()]  # an end may be a word as others
+                    proof = prove(decoder, self.tokenizer, judge, kind, self.prompts, ends)
             else:
                 self.unproven("xllamacpp")
         fsio.write_text(self.out.with_suffix(MODELFILE), modelfile(self.out.name, self.tokenizer, self.model.ends, config.context))

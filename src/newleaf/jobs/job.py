@@ -82,6 +82,8 @@ class Job:
             fsio.write_json(setup.run.summary, self.summary(None))
         if setup.found is None:
             self.subject.begin(model)
+            if not self.subject.text:  # what it has measured is not measured again
+                fsio.write_json(setup.run.summary, self.summary(None))
         try:
             loop.run()
             return self._finish(loop)
@@ -128,9 +130,9 @@ class Job:
         state, pauses = self.loop.state, self.loop.pauses
         older = state.best is not None and (state.lowest is None or state.best.val_loss < state.lowest)  # from before an extension
         figures = 2 if older or state.stale else 1  # the last weights and, where they are others, the best ones
-        sample, final = self.subject.final_seconds(state)
+        sample, final, others = self.subject.final_seconds(state)
         saving = 2 * pauses["checkpoint"] + pauses["sample"]
-        return (evaluation_seconds or sample) + figures * final + saving + sum(state.matmul_seconds) + EXIT_SECONDS
+        return (evaluation_seconds or sample) + figures * final + others + saving + sum(state.matmul_seconds) + EXIT_SECONDS
 
     def on_step(self, state: State, row: dict[str, Any], progress: float) -> None:
         self.view.step(

@@ -124,10 +124,10 @@ class Pretraining(Subject[Data]):
         num_bytes = self.data.num_bytes(ids[1:])
         return Evaluation(result.loss, result.bits_per_byte(num_bytes), result.tokens, num_bytes)
 
-    def final_seconds(self, state: State) -> tuple[float, float]:
+    def final_seconds(self, state: State) -> tuple[float, float, float]:
         trained = state.train_seconds / max(1, state.tokens)
         a_token = self.score_seconds or 2 / 3 * trained  # forward is a third of a step, and windows overlap by half
-        return a_token * len(self.ids), a_token * self.final_tokens
+        return a_token * len(self.ids), a_token * self.final_tokens, 0.0
 
     @property
     def final_tokens(self) -> int:

@@ -58,9 +58,9 @@ class Proof:
 def prove(
     model: Decoder, tokenizer: AnyTokenizer | None, judge: Judge, kind: str, prompts: Sequence[Sequence[int]], ends: Collection[int]
 ) -> Proof:
-    """ModelError, saying how, where they disagree. `kind` is the type of the numbers that the judge reads, `ends` the ids after which the
-    model's author stops: they may be words as others."""
-    passed_over = frozenset(ends).union(tokenizer.special_tokens.values() if tokenizer else ())
+    """ModelError, saying how, where they disagree. `kind` is the type of the numbers that the judge reads, `ends` the ids that it passes
+    over because it was told to go on."""
+    passed_over = frozenset(ends)
     if tokenizer is not None:
         for text, theirs in zip(TEXTS, judge.ids(TEXTS), strict=True):
             if theirs != tokenizer.encode(text):

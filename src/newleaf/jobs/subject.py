@@ -61,8 +61,8 @@ class Subject(ABC, Generic[D]):
         """On all of it. `between` is called now and then, and may raise."""
 
     @abstractmethod
-    def final_seconds(self, state: State) -> tuple[float, float]:
-        """What one evaluation and one judgement will take, as far as is known."""
+    def final_seconds(self, state: State) -> tuple[float, float, float]:
+        """What one evaluation, one judgement and the other figures at the end will take, as far as is known."""
 
     @abstractmethod
     def write(self, model: Decoder, metadata: dict[str, str]) -> str:

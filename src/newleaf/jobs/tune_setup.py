@@ -1,37 +1,38 @@
 """A model and examples in, the beginning of a run that tunes it out: read, render, encode, plan."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from newleaf.batches.examples import Examples
 from newleaf.checkpoint.state import Decision
-from newleaf.errors import SettingError
+from newleaf.errors import SettingError, UsageError
 from newleaf.jobs.setup import Setup, probe, settle
 from newleaf.jobs.view import View
+from newleaf.model import size
 from newleaf.model.config import ModelConfig
 from newleaf.runs import Run
-from newleaf.text.examples import Columns
+from newleaf.text.examples import Columns, texts_of
 from newleaf.tokens.foreign import load_tokenizer
 from newleaf.tokens.interface import AnyTokenizer
 from newleaf.tokens.templates import chat_template
-from newleaf.training.base import StartingPoint, find_base
+from newleaf.training.base import StartingPoint, find_base, tokens_per_character
 from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.encode import ExampleData, files_of, open_examples, prepare_examples
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.prepare import read_manifest, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request
-from newleaf.training.settings import Recipe
+from newleaf.training.settings import TARGETS, Recipe, TuneSettings
 from newleaf.training.tasks import Task, task_named
 
 COLUMNS = ("input", "second_input", "output", "label")
 NAMED = 3  # rows that were left out are named on the screen
 BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 64  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
+MOST_SEEN = 500  # examples, to find Chinese characters in
+OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
 MOST_EPOCHS, LEAST_STEPS = 10, 300  # a budget in minutes ends there: whoever reads it more often learns it by heart
 
 
@@ -40,6 +41,7 @@ def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Ex
     run, recipe, inputs = request.run, request.recipe, request.inputs
     budget = request.budget or Budget(minutes=DEFAULT_MINUTES)
     task, start = task_named(inputs["task"]), StartingPoint(*find_base(inputs["from"]))
+    require_possible(recipe.tune, start)
     tokenizer = with_template(start.tokenizer, task)
     columns, names = Columns(**{name: inputs[name] for name in COLUMNS}), inputs["columns"] or []
     files = files_of(inputs["data"], task, columns, names)
@@ -53,7 +55,9 @@ def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Ex
     shape = replace(start.config, num_labels=len(manifest["labels"]), context=max(start.config.context, manifest["context"]))
     recipe = with_batches(recipe, data.train, shape.context)
     plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, stopwatch(), StartingPoint(start.base, shape))
-    plan = bounded(replace(plan, reasons=plan.reasons | reasons(data, recipe)), len(data.train), request.recipe)
+    plan = bounded(plan, len(data.train), request.recipe)
+    plan = replace(plan, decisions=request.decisions or plan.decisions)
+    plan = replace(plan, reasons={name: why for name, why in (plan.reasons | reasons(data, plan)).items() if name not in OF_TEXT})
     return settle(run, plan, inputs, data, machine, seconds, stopwatch)
 
 
@@ -73,7 +77,7 @@ def with_template(tokenizer: AnyTokenizer, task: Task) -> AnyTokenizer:
 def with_batches(recipe: Recipe, examples: Examples, context: int) -> Recipe:
     """Windows as long as the longest example, and rows enough for a batch."""
     longest, mean = int(examples.lengths.max()), float(examples.lengths.mean())
-    width = min(context, longest)
+    width = recipe.model.context or min(context, longest)
     rows = max(1, min(max(FEWEST_ROWS, min(MOST_ROWS, round(BATCH_TOKENS / mean))), len(examples) // 2))
     train = recipe.train if recipe.train.batch_tokens else replace(recipe.train, batch_tokens=rows * width)
     return replace(recipe, model=replace(recipe.model, context=width), train=train)
@@ -96,8 +100,18 @@ def facts(data: ExampleData, recipe: Recipe) -> TextFacts:
     assert recipe.model.context is not None
     manifest, width = data.manifest, recipe.model.context
     return TextFacts(
-        manifest["train_bytes"], len(data.train) * width, manifest["val_bytes"], len(data.val) * width, data.tokenizer.vocab_size
+        manifest["train_bytes"],
+        len(data.train) * width,
+        manifest["val_bytes"],
+        len(data.val) * width,
+        data.tokenizer.vocab_size,
+        han_tokens(data),
     )
+
+
+def han_tokens(data: ExampleData) -> float:
+    """What a Chinese character costs, by the examples."""
+    return tokens_per_character(data.tokenizer, "\n".join(text for row in data.rows("train")[:MOST_SEEN] for text in texts_of(row)))
 
 
 def bounded(plan: Plan, num_examples: int, asked: Recipe) -> Plan:
@@ -110,17 +124,34 @@ def bounded(plan: Plan, num_examples: int, asked: Recipe) -> Plan:
     return replace(plan, last_step=last, recipe=replace(plan.recipe, train=train), decisions=(Decision(0, last, enough=True),))
 
 
-def reasons(data: ExampleData, recipe: Recipe) -> dict[str, tuple[str, str]]:
-    mean = float(np.mean(data.train.lengths))
+def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
+    """What is otherwise than in a run on a text."""
+    mean, cut = float(np.mean(data.train.lengths)), data.manifest["cut"] + data.manifest["too_long"]
+    epochs = plan.last_step * plan.batch_rows / len(data.train)
+    longest = ("the longest example", "最长的样例")
+    most = ("as far as nearly all examples, or the model, can go", "几乎所有样例的长度，或模型能伸展到的长度")
+    parameters, cost = size.parameters(plan.config), han_tokens(data)
     return {
-        "model.context": ("the longest example", "最长的样例"),
+        "from": (
+            f"its {parameters:,} parameters see each example {epochs:.1f} times at most; a Chinese character costs {cost:.2f} tokens",
+            f"它的 {parameters:,} 个参数，每个样例最多看 {epochs:.1f} 遍；一个汉字要用 {cost:.2f} 个词元",
+        ),
+        "model.context": most if cut else longest,
         "train.batch_tokens": (
             f"examples of {mean:.0f} tokens on average, padded to the longest of a batch",
             f"样例平均 {mean:.0f} 个词元，补齐到一批中最长的",
         ),
+        "optim.decay_fraction": ("the last part cools down", "最后一段降温"),
     }
 
 
-def task_inputs(task: str | None, named: Mapping[str, str | None], columns: list[str]) -> dict[str, Any]:
-    """What the plan remembers of a command to tune."""
-    return {"task": task, **{name: named.get(name) for name in COLUMNS}, "columns": columns or None}
+def require_possible(settings: TuneSettings, start: StartingPoint) -> None:
+    """UsageError or SettingError for what this model cannot do: before anything is written."""
+    run = Run(start.base.folder)
+    if settings.replay and (not run.begun or "task" in read_manifest(run)):
+        expected = "a run of newleaf train"
+        raise UsageError("tune.replay needs the text that the model learned from", where="tune.replay", expected=expected)
+    names = (settings.targets or ",".join(TARGETS)).split(",")
+    known = {name.split(".")[-2] for name in size.layer_shapes(start.config)}
+    if settings.rank and not known & set(names):
+        raise SettingError(f"this model has none of {','.join(names)}", where="tune.targets", expected="products that it has")

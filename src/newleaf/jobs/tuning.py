@@ -76,7 +76,7 @@ class Tuning(Subject[ExampleData]):
     def write(self, model: Decoder, metadata: dict[str, str]) -> str:
         """The whole model, adapters merged into it, and beside it the adapters alone."""
         if self.settings.rank:
-            write_adapter(self.setup.run.adapter, model, self.base.model)
+            write_adapter(self.setup.run.adapter, model, self.base.name)  # no path: it would tell of the machine
         return write_model(self.setup.run.path, merged(model), metadata, self.data.tokenizer.end_of_text, self.said())
 
     def said(self) -> dict[str, Any]:
@@ -123,9 +123,9 @@ class Tuning(Subject[ExampleData]):
     def judge(self, model: Decoder, between: Callable[[], None]) -> Evaluation:
         return self.score(model, list(range(len(self.data.val))), between)
 
-    def final_seconds(self, state: State) -> tuple[float, float]:
+    def final_seconds(self, state: State) -> tuple[float, float, float]:
         each = self.seconds_each or state.train_seconds / max(1, state.step * self.plan.batch_rows) / 3
-        return each * len(self.sample), each * len(self.data.val) + self.seconds_more
+        return each * len(self.sample), each * len(self.data.val), self.seconds_more
 
     def begin(self, model: Decoder) -> None:
         """How the model does before it is tuned, and what has to be beaten: measured first, so that the clock knows what is left."""

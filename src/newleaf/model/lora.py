@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from newleaf.errors import SettingError
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Linear, linear
 
@@ -62,8 +61,6 @@ def adapt(model: Decoder, rank: int, alpha: float, targets: Collection[str], gen
         for name, product in list(part.named_children()):
             if name in targets and isinstance(product, Linear):
                 setattr(part, name, Adapted(product, rank, alpha, generator, int8))
-    if not adapters(model):
-        raise SettingError(f"this model has none of {','.join(targets)}", where="tune.targets", expected="products that it has")
 
 
 def adapters(model: Decoder) -> dict[str, Adapted]:

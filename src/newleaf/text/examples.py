@@ -58,6 +58,13 @@ class Preference:
 Example = Conversation | Labelled | Preference
 
 
+def texts_of(example: Example) -> list[str]:
+    """Everything that is said in it."""
+    if isinstance(example, Labelled):
+        return [*example.texts]
+    return [said for _, said in example.turns]
+
+
 class NoExample(ValueError):
     """Why a row is none."""
 
@@ -70,9 +77,13 @@ def from_messages(row: Row, key: str) -> Turns:
     said = row[key]
     if not isinstance(said, list) or not all(isinstance(message, dict) for message in said):
         raise NoExample(f"{key} is no list of messages")
-    system = row.get("system")
-    before = [("system", system)] if isinstance(system, str) and system.strip() else []
-    return (*before, *((role_of(message), content(message)) for message in said))
+    return (*system_of(row), *((role_of(message), content(message)) for message in said))
+
+
+def system_of(row: Row) -> Turns:
+    """What a column of that name says."""
+    said = row.get("system")
+    return (("system", said),) if isinstance(said, str) and said.strip() else ()
 
 
 def role_of(message: Row) -> str:
@@ -89,7 +100,7 @@ def from_alpaca(row: Row) -> Turns:
     question = "\n".join(part for name in ("instruction", "input") if (part := text_of(row.get(name))))
     output = row["output"][0] if is_lines(row["output"]) else row["output"]
     history = row.get("history")
-    turns = [("system", text_of(row.get("system")))] if row.get("system") else []
+    turns = [*system_of(row)]
     for pair in history if isinstance(history, list) else []:
         if not is_lines(pair) or len(pair) != 2:
             raise NoExample("history is no list of pairs")
@@ -99,8 +110,7 @@ def from_alpaca(row: Row) -> Turns:
 
 def from_pair(row: Row, asked: str, answered: str) -> Turns:
     """A prompt and its completion; a prompt that is a list of messages stays one."""
-    talk = isinstance(row[asked], list) and not is_lines(row[asked])
-    return (*(from_messages(row, asked) if talk else [("user", text_of(row[asked]))]), ("assistant", last_said(row[answered])))
+    return (*question_of(row, asked), ("assistant", last_said(row[answered])))
 
 
 SHAPES: tuple[tuple[tuple[str, ...], Callable[[Row], Turns]], ...] = (
@@ -215,7 +225,7 @@ def question_of(row: Row, asked: str) -> Turns:
         return from_alpaca({**row, "output": "-"})[:-1]
     if isinstance(row[asked], list) and not is_lines(row[asked]):
         return from_messages(row, asked)
-    return (("user", text_of(row[asked])),)
+    return (*system_of(row), ("user", text_of(row[asked])))
 
 
 def last_said(answer: Any) -> str:

@@ -252,6 +252,8 @@ def label_ids(parts: dict[str, list[Example]], named: bool) -> dict[str, int]:
             parts["val"].remove(example)
             parts["train"].append(example)
             counts[example.label] += 1
+    if not parts["val"]:
+        raise TextError("hardly any label has two examples", expected="several examples of each label")
     numbers = all(re.fullmatch(r"-?[0-9]{1,9}", label) for label in counts)
     return {label: id for id, label in enumerate(sorted(counts, key=int if numbers else str))}
 

@@ -93,6 +93,9 @@ def make_request(
     decisions = other.get("decisions", ()) if not budget_given(budget) else ()
     layers = said, from_environment(Recipe), settings
     given_settings = frozenset(name for layer in layers for name in layer)
+    foreign = sorted(name for name in given_settings if name.startswith("tune."))
+    if foreign and not task:
+        raise UsageError(f"{foreign[0]} is a setting of newleaf tune", where=foreign[0], hint="leave it out")
     path = Path(out) if out is not None else Path("runs") / default_name(inputs)
     return Request(
         data=inputs,

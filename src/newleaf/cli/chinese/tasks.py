@@ -1,6 +1,9 @@
 """What is complained of when a model is tuned for a task, or asked what it was not tuned for."""
 
 MESSAGES = {
+    "hardly any label has two examples": "几乎每个标签都只有一个样例",
+    "--input and --output go together": "--input 和 --output 要一起用",
+    "{name} is a setting of newleaf tune": "{name} 是 newleaf tune 的设置",
     "this model has none of {names}": "这个模型没有 {names}",
     "every example is held out by --val": "所有样例都在 --val 里，没有可学的了",
     "this tokenizer has no mark for the end of a text": "这个分词器没有表示文本结束的标记",
@@ -33,6 +36,9 @@ MESSAGES = {
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
+    "several examples of each label": "每个标签有几个样例",
+    "both or none": "应当都给，或都不给",
+    "the directory of a run": "训练目录",
     "products that it has": "它有的乘积",
     "other examples than DATA has": "DATA 以外的样例",
     "one among its special tokens": "特殊词元中有一个",
@@ -47,6 +53,7 @@ EXPECTED = {
     "a run of newleaf train": "newleaf train 的训练目录",
 }
 HINTS = {
+    "leave it out": "请去掉它",
     "tune its model again: newleaf tune": "可以用 newleaf tune 再调它的模型",
     "name some": "请指定一些",
     "newleaf evaluate measures it": "可以用 newleaf evaluate 测它",

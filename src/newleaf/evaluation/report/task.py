@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from newleaf.conversion.facts import Row, RunFacts, number, table
-from newleaf.conversion.wording import LOWER_IS_BETTER, METRICS, RIVALS, TASKS, Words, count, metric_shown, significant
+from newleaf.conversion.wording import (
+    LOWER_IS_BETTER,
+    METRICS,
+    RIVALS,
+    TASKS,
+    Words,
+    count,
+    headline_metric,
+    metric_shown,
+    metric_value,
+    significant,
+)
 from newleaf.evaluation.report.markup import Html, tag
 from newleaf.evaluation.report.parts import Figure, counted, figures, section
 
@@ -13,28 +24,34 @@ MOST_LABELS = 20  # of a table of mistakes
 
 def task_headline(facts: RunFacts) -> Html:
     """The task's own figure in a sentence, then everything beside its rivals."""
-    metrics, name = table(facts.summary, "metrics"), TASKS.get(str(facts.summary.get("task")), Words("the task", "任务"))
-    main = next((metric for metric in METRICS if metric in metrics), None)
-    if main is None:
+    name = TASKS.get(facts.task, Words("the task", "任务"))
+    main = headline_metric(table(facts.summary, "metrics"))
+    value = metric_value(own_figures(facts), main)
+    if value is None or not table(facts.summary, "metrics"):
         sentence = Words("There is no figure yet: it comes at the end of the run.", "还没有成绩：训练结束时才会有。")
         return section("result", name, tag("p", sentence, class_="lead"), rivals(facts))
-    value = number(table(metrics, main), "value") or 0.0
     big = tag("p", tag("span", metric_shown(main, value), class_="big"), " ", tag("span", METRICS[main], class_="unit"), class_="figure")
     return section("result", name, big, tag("p", verdict(facts, main, value), class_="lead"), rivals(facts), handful(facts))
 
 
+def own_figures(facts: RunFacts) -> Row:
+    """Of this model, under the names that its rivals' have."""
+    return {**table(facts.summary, "metrics"), "val_loss": facts.figure("val_loss")}
+
+
 def verdict(facts: RunFacts, main: str, value: float) -> Words:
     """Whether it beats the best of its rivals, plainly."""
-    known = {name: number(table(row, main), "value") for name, row in table(facts.summary, "baselines").items()}
-    others = {name: found for name, found in known.items() if found is not None}
+    known = {name: metric_value(table(table(facts.summary, "baselines"), name), main) for name in table(facts.summary, "baselines")}
+    sign = -1 if main in LOWER_IS_BETTER else 1
+    others = {name: sign * found for name, found in known.items() if found is not None}
     if not others:
         return Words("Nothing was measured beside it.", "没有测量可比的方法。")
     best = max(others, key=others.__getitem__)
     rival, error = RIVALS.get(best, Words(best, best)), number(table(table(facts.summary, "metrics"), main), "stderr") or 0.0
-    theirs = metric_shown(main, others[best])
-    if value > others[best] + 2 * error:
+    theirs = metric_shown(main, sign * others[best])
+    if sign * value > others[best] + 2 * error:
         return Words(f"Better than everything beside it: {rival.en} reaches {theirs}.", f"胜过所有对照：{rival.zh}得到 {theirs}。")
-    if value >= others[best] - 2 * error:
+    if sign * value >= others[best] - 2 * error:
         return Words(
             f"Not to be told apart from {rival.en}, which reaches {theirs}: the difference is within two standard errors.",
             f"与{rival.zh}（{theirs}）分不出高下：差距在两个标准误以内。",
@@ -48,7 +65,7 @@ def verdict(facts: RunFacts, main: str, value: float) -> Words:
 def rivals(facts: RunFacts) -> Html | None:
     """A row a rival, a column a figure; the model last."""
     rows = {name: row for name, row in table(facts.summary, "baselines").items() if isinstance(row, Mapping)}
-    own = dict(table(facts.summary, "metrics")) | {"val_loss": facts.figure("val_loss")}
+    own = own_figures(facts)
     columns = [name for name in METRICS if any(name in row for row in (own, *rows.values()))]
     if not rows:
         return None
@@ -72,7 +89,7 @@ def line(name: Words, row: Row, columns: list[str], kind: str) -> Html:
 
 def cell(metric: str, found: Any) -> str:
     """A figure with its standard error, or a dash."""
-    value = number(found, "value") if isinstance(found, Mapping) else number({"value": found}, "value")
+    value = metric_value({metric: found}, metric)
     if value is None:
         return "–"
     error = number(found, "stderr") if isinstance(found, Mapping) else None
