@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newleaf.batches.examples import BUCKET, IGNORED, ExampleOrder, Examples
+from newleaf.batches.examples import BUCKET, ExampleOrder, Examples
+from newleaf.loss import IGNORED
 
 EMPTY = np.zeros(0, np.int64)
 ROWS = st.lists(st.lists(st.tuples(st.integers(0, 999), st.booleans()), min_size=2, max_size=9), min_size=1, max_size=12)

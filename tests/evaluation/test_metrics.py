@@ -18,7 +18,6 @@ from newleaf.evaluation import rivals
 from newleaf.evaluation.labels import calibration_error, confusion, label_figures, macro_f1
 from newleaf.evaluation.metrics import (
     common_subsequence,
-    distinct,
     exact_match,
     f1,
     figure,
@@ -116,13 +115,6 @@ def test_english_is_normalised_as_by_the_script_of_squad(text: str) -> None:
 def test_a_chinese_character_is_a_word_and_so_is_what_stands_between_spaces() -> None:
     assert words("他用Python3写 hello-world，好。") == ["他", "用", "Python3", "写", "hello-world，", "好", "。"]
     assert words(" \n\t") == []
-
-
-@pytest.mark.parametrize(
-    ("texts", "n", "share"), [(["a b a b"], 2, 2 / 3), (["a b", "a b"], 2, 1 / 2), (["春眠春眠"], 1, 1 / 2), (["one"], 2, 0), ([], 2, 0)]
-)
-def test_distinct_is_the_share_of_different_ngrams(texts: list[str], n: int, share: float) -> None:
-    assert distinct(texts, n) == pytest.approx(share)
 
 
 # figures ----------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from model.configs import CONFIGS, random_decoder
 from torch import Tensor
 
-from newleaf.loss.answers import IGNORED, answers, log_probabilities, margins, preference
+from newleaf.loss import IGNORED
+from newleaf.loss.answers import answers, log_probabilities, margins, preference
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
 from newleaf.training.gradients import Batch, Gradients

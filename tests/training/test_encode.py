@@ -19,11 +19,11 @@ from newleaf.text.examples import Columns, Conversation, Example, Labelled, Pref
 from newleaf.tokens.foreign import load_tokenizer
 from newleaf.tokens.interface import AnyTokenizer
 from newleaf.tokens.templates import chat_template
-from newleaf.training.encode import (
+from newleaf.training.encode import Encoder
+from newleaf.training.example_data import (
     HELD_OUT,
     HELD_OUT_FROM,
     MOST_HELD_OUT,
-    Encoder,
     ExampleData,
     as_json,
     content_key,

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-IGNORED = -100  # a target that nothing is learned from, as torch's losses spell it
+from newleaf.loss import IGNORED
+
 BUCKET = 16  # batches that are sorted by length together
 
 

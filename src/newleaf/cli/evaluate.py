@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from newleaf import api
-from newleaf.cli.words import Json, inputs
+from newleaf.cli.words import Json, column_names, inputs
 from newleaf.conversion.wording import METRICS
 from newleaf.runtime import language
 
@@ -43,9 +43,8 @@ def evaluate(
     json_
         Print one JSON object on stdout.
     """
-    names = [name.strip() for name in columns.split(",")] if columns else []
     named = {"column": column, "second_input": second_input, "output": output, "label": label}
-    result = api.evaluate(model, inputs(data), **named, columns=names, suite=suite)
+    result = api.evaluate(model, inputs(data), **named, columns=column_names(columns), suite=suite)
     if json_:
         print(json.dumps(result))
     elif suite is not None:

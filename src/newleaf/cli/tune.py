@@ -7,11 +7,9 @@ from cyclopts import Parameter
 
 from newleaf import api
 from newleaf.cli.console import Console
-from newleaf.cli.words import Epochs, Flag, Json, Minutes, Out, RecipeFile, Seed, Settings, Steps, Tokens, Val, inputs, typed
+from newleaf.cli.words import Epochs, Flag, Json, Minutes, Out, RecipeFile, Seed, Settings, Steps, Tokens, Val, column_names, inputs, typed
 from newleaf.runtime import seconds_since_exec
 from newleaf.training.settings import Recipe
-
-Name = Annotated[str | None, Parameter()]
 
 
 def tune(
@@ -68,7 +66,7 @@ def tune(
     named: dict[str, Any] = {"input": input_ or column, "second_input": second_input, "output": output, "label": label}
     budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     words: dict[str, Any] = {"task": task, "out": out, "val": val, "seed": seed, "recipe": recipe, "resume": resume, "lora": lora}
-    words |= {"columns": [name.strip() for name in columns.split(",")] if columns else []}
+    words |= {"columns": column_names(columns)}
     try:
         summary = api.tune(
             model, inputs(data), **words, **named, **budget, settings=typed(settings), view=console, seconds_before=seconds_since_exec()

@@ -40,6 +40,15 @@ Settings = Annotated[Recipe, Parameter(name="*", name_transform=lambda name: nam
 Whole = Annotated[int, Parameter(converter=whole)]
 
 
+def column_names(said: str | None) -> list[str]:
+    """What --columns says, between commas.
+
+    >>> column_names("label, text"), column_names(None)
+    (['label', 'text'], [])
+    """
+    return [name.strip() for name in said.split(",")] if said else []
+
+
 def check_settings(words: Sequence[str]) -> None:
     """SettingError for a --group.setting that does not exist or whose value cannot be: the same sentence as for a recipe."""
     for index, word in enumerate(words):

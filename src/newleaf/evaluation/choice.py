@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from newleaf.batches.examples import IGNORED, Examples
+from newleaf.batches.examples import Examples
 from newleaf.evaluation.examples import in_groups, tensors
 from newleaf.evaluation.metrics import Figure, mean
+from newleaf.loss import IGNORED
 from newleaf.loss.language import token_losses
 from newleaf.model.decoder import Decoder
 from newleaf.tokens.interface import AnyTokenizer

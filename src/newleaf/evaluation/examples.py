@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from newleaf.batches.examples import IGNORED, Examples
+from newleaf.batches.examples import Examples
+from newleaf.loss import IGNORED
 from newleaf.loss.answers import margins
 from newleaf.loss.labels import label_logits
 from newleaf.loss.language import token_losses

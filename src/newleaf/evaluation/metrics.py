@@ -133,9 +133,3 @@ def figure(name: str, written: Sequence[str], wanted: Sequence[Sequence[str]]) -
     places, random = list(range(len(written))), np.random.default_rng(0)
     again = [score(random.choice(places, len(places)).tolist()) for _ in range(RESAMPLES)] if len(places) > 1 else []
     return Figure(score(places), float(np.std(again, ddof=1)) if again else None)
-
-
-def distinct(texts: Sequence[str], n: int = 2) -> float:
-    """Share of different n-grams of words among all (Li et al. 2016)."""
-    grams = [tuple(found[place : place + n]) for found in map(words, texts) for place in range(len(found) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else 0.0

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from newleaf.batches.examples import IGNORED
 from newleaf.batches.pretrain import PretrainBatches
 from newleaf.checkpoint.state import State
 from newleaf.evaluation import metrics
@@ -16,13 +15,14 @@ from newleaf.evaluation.written import answer_bytes, answer_figures, right_answe
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
 from newleaf.jobs.view import View
+from newleaf.loss import IGNORED
 from newleaf.loss.answers import answers
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.model.lora import merged
 from newleaf.text.examples import Conversation
 from newleaf.tokens.templates import end_of_turn
-from newleaf.training.encode import ExampleData
+from newleaf.training.example_data import ExampleData
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 from newleaf.training.tasks import Task

@@ -20,7 +20,8 @@ from newleaf.runtime import available_cores
 from newleaf.text.examples import Columns, Example, Labelled
 from newleaf.text.read import Corpus
 from newleaf.text.rows import kind_of
-from newleaf.training.encode import Encoder, as_examples, files_of, open_examples
+from newleaf.training.encode import Encoder, as_examples
+from newleaf.training.example_data import files_of, open_examples
 from newleaf.training.prepare import open_data, read_manifest, stdin_for
 from newleaf.training.tasks import TASKS, Task
 from newleaf.workers import workers_for

@@ -11,7 +11,7 @@ from newleaf.checkpoint.state import State
 from newleaf.evaluation import rivals
 from newleaf.evaluation.examples import score_labels
 from newleaf.evaluation.labels import confusion, label_figures
-from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
+from newleaf.jobs.tuning import NO_BITS, NUM_SAMPLES, Tuning
 from newleaf.loss.labels import label_loss
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
@@ -20,7 +20,6 @@ from newleaf.tokens.tokenizer import PADDING
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 
-NO_BITS = {"val_bpb": None, "final_val_bpb": None}  # a label has no bytes to speak of
 TFIDF_SHARE = 0.25  # of a budget in minutes that it may take
 SHOWN = 200  # characters of a text in a sample
 

@@ -16,7 +16,7 @@ from newleaf.evaluation.examples import score_answers, score_margins
 from newleaf.evaluation.metrics import mean
 from newleaf.evaluation.written import answer_bytes, write_answers
 from newleaf.jobs.answers import Answers
-from newleaf.jobs.tuning import NUM_SAMPLES
+from newleaf.jobs.tuning import NO_BITS, NUM_SAMPLES
 from newleaf.loss.answers import preference
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
@@ -90,7 +90,7 @@ class Preferences(Answers):
         }
 
     def figures(self) -> dict[str, Any]:
-        return super().figures() | {"val_bpb": None, "final_val_bpb": None}
+        return super().figures() | NO_BITS
 
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         rows = [row for row in self.data.rows("val") if isinstance(row, Preference)][:NUM_SAMPLES]

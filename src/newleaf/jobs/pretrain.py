@@ -27,7 +27,7 @@ from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
 from newleaf.runtime import matmul_rate
 from newleaf.training.clock import Stopwatch
-from newleaf.training.gradients import Batch
+from newleaf.training.gradients import Batch, num_targets
 from newleaf.training.prepare import Data, open_data
 from newleaf.training.request import Request
 from newleaf.training.signals import listening
@@ -107,7 +107,7 @@ class Pretraining(Subject[Data]):
         )
 
     def count(self, batch: Batch) -> int:
-        return batch[1].size
+        return num_targets(batch)
 
     def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
         return next_token(model, batch, dropout, self.precision)

@@ -20,7 +20,7 @@ from newleaf.tokens.templates import chat_template
 from newleaf.training.base import StartingPoint, find_base, tokens_per_character
 from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Stopwatch
-from newleaf.training.encode import ExampleData, files_of, open_examples, prepare_examples
+from newleaf.training.example_data import ExampleData, files_of, open_examples, prepare_examples
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.prepare import read_manifest, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request

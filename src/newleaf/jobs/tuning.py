@@ -1,7 +1,7 @@
 """What all subjects of tuning have in common: the weights that they begin with, adapters, what the model forgets, what has to be beaten."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from newleaf import runs
-from newleaf.batches.examples import IGNORED, ExampleOrder
+from newleaf.batches.examples import ExampleOrder
 from newleaf.checkpoint.state import State
 from newleaf.conversion.adapter import read_adapter, write_adapter
 from newleaf.conversion.huggingface import read_model, write_model
@@ -18,11 +18,13 @@ from newleaf.evaluation import bits
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.subject import Subject
 from newleaf.jobs.view import View
+from newleaf.loss import IGNORED
 from newleaf.model.decoder import Decoder
 from newleaf.model.lora import adapt, merged
 from newleaf.optim.schedule import multiplier
+from newleaf.optim.settings import NEW_RATES
 from newleaf.training.base import Base
-from newleaf.training.encode import ExampleData
+from newleaf.training.example_data import ExampleData
 from newleaf.training.gradients import Batch
 from newleaf.training.prepare import Data, open_data, read_manifest
 from newleaf.training.settings import TARGETS
@@ -31,10 +33,10 @@ from newleaf.training.task import Evaluation
 from newleaf.training.tasks import Task
 
 NUM_SAMPLES = 3
+NO_BITS = {"val_bpb": None, "final_val_bpb": None}  # of what is learned in other units than text
 LEAST_JUDGED = 100  # examples of an evaluation in training
 GUARD_TOKENS = 20_000  # of the text that the model itself held out, before and after
 SCRATCH_SHARE = 0.25  # of a budget in minutes that the same model from nothing may take
-NEW_RATES: dict[str, Any] = {"lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003}  # as in training/choices.py
 FIRST = 5  # steps, to see how long one takes
 
 
@@ -83,8 +85,8 @@ class Tuning(Subject[ExampleData]):
         """What config.json says besides the shape."""
         return dict(self.base.said)
 
-    def read_best(self) -> dict[str, Tensor]:
-        return read_adapter(self.setup.run.adapter) if self.settings.rank else read_model(self.setup.run.path).state_dict()
+    def read_best(self) -> Mapping[str, Tensor]:
+        return read_adapter(self.setup.run.adapter) if self.settings.rank else super().read_best()
 
     # batches --------------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from newleaf.loss import IGNORED
 from newleaf.loss.language import language, token_losses
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import PRODUCT_DTYPE, Dropout, Precision
-
-IGNORED = -100
 
 
 def answers(model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None, precision: Precision) -> Tensor:

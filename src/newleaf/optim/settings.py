@@ -3,14 +3,18 @@
 A setting that is None is absent until the plan fills it; the others hold for every text and machine.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 
 from newleaf.settings import check_range
 
 Kind = Literal["muon", "adamw"]
 Decay = Literal["linear", "cosine"]
 Value = TypeVar("Value")
+# of a model from nothing, for every size: the best of a search on small texts (lab/LOG.md, 2026-11-24)
+NEW_RATES: Mapping[str, Any] = MappingProxyType({"lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003})
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from newleaf.errors import TextError
 from newleaf.text.decode import NotText
 from newleaf.text.document import Skipped
 from newleaf.text.examples import Columns, Example, NoExample, Row, poem, questions
-from newleaf.text.files import find, reason, shown
+from newleaf.text.files import find, shown
 from newleaf.text.lines import Broken
-from newleaf.text.read import Notes, listed
+from newleaf.text.read import Notes, listed, said
 from newleaf.text.rows import rows_of
 
 Read = Callable[[Row, Columns], tuple[str, Example]]  # a row -> (the name of its shape, the example)
@@ -67,8 +67,7 @@ class ExampleFiles:
             if not count and not notes.counts:
                 raise NotText("empty")
         except (NotText, OSError, MemoryError, RecursionError) as error:
-            said = str(error) if isinstance(error, NotText) else reason(error) if isinstance(error, OSError) else "too large to be read"
-            self.skipped.append(Skipped(name, said + (f": the {count:,} rows before are used" if count else "")))
+            self.skipped.append(Skipped(name, said(error) + (f": the {count:,} rows before are used" if count else "")))
         finally:
             self.skipped += notes.listed()
 

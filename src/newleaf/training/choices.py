@@ -12,6 +12,7 @@ from typing import Any
 from newleaf.errors import SettingError, UsageError
 from newleaf.model import size
 from newleaf.model.config import ModelConfig, preset
+from newleaf.optim.settings import NEW_RATES
 from newleaf.runtime import Machine
 from newleaf.settings import build, leaves
 from newleaf.training.base import StartingPoint, going_on_rate
@@ -246,9 +247,9 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
             f"{part:.2g} of a new model's: the root of the tokens a parameter that the budget has; more learns faster and forgets more",
             f"新模型的 {part:.2g} 倍：预算中每个参数分到的词元数的平方根；大些学得快，也忘得多",
         )
-    rate = 0.006 * part
+    rates = {f"optim.{name}": rate * part for name, rate in NEW_RATES.items()}
     if c.recipe.tune.rank:
-        rate = ADAPTER_RATE * max(LEAST_ADAPTER_PART, part)
+        rates["optim.lr"] = ADAPTER_RATE * max(LEAST_ADAPTER_PART, part)
         c.say("optim.lr", "adapters of AdamW learn best with half of a new model's rate", "用 AdamW 的适配器，取新模型的一半最好")
     often = last_step * batch_tokens / max(1, c.text.train_tokens) >= OFTEN
     if often:
@@ -263,10 +264,7 @@ def choose_optim(c: Choices, last_step: int, batch_tokens: int) -> dict[str, Any
     )
     return {
         "optim.kind": "muon",
-        "optim.lr": rate,
-        "optim.embedding_lr": 0.03 * part,
-        "optim.head_lr": 0.01 * part,
-        "optim.norm_lr": 0.003 * part,
+        **rates,
         "optim.weight_decay": WEIGHT_DECAY_OFTEN if often else WEIGHT_DECAY,
         "optim.decay_fraction": 0.4,
         "optim.warmup_steps": max(1, min(100, last_step // 20)),

@@ -82,5 +82,4 @@ REASONS = {
     "both answers are the same": "两个回答一样",
     "chosen and rejected are not two answers to the same": "chosen 和 rejected 回答的不是同一个问题",
     "no object with columns": "不是带列名的对象",
-    "too large to be read": "太大，读不了",
 }
