@@ -257,3 +257,24 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_what_is_learned_beside_a_model_names_no_path_of_the_machine(place: Path) -> None:
     assert tune("chat with adapters", "out", "--tune.baselines", "false") == 0
     assert str(place) not in Path("out/adapter/adapter_config.json").read_text("utf-8")
+
+
+def test_figures_at_the_end_count_once_in_what_is_still_to_come(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judging comes twice where the last weights are not the best ones; what else is measured comes once."""
+    seen: list[tuple[float, float]] = []
+    real = Loop._after_step
+
+    def look(loop: Loop) -> None:
+        real(loop)
+        job: Any = loop.task
+        kept, loop.state.stale = loop.state.stale, 0
+        once = job.tail_seconds(1.0)
+        loop.state.stale = 1
+        seen.append((job.tail_seconds(1.0) - once, job.subject.final_seconds(loop.state)[1]))
+        loop.state.stale = kept
+
+    monkeypatch.setattr(Loop, "_after_step", look)
+    assert run(["tune", "base", "chat.jsonl", "--task", "chat", "--out", "out", "--minutes", "0.1", "--train.threads", "1"]) == 0
+    assert seen
+    assert all(more == pytest.approx(judging) for more, judging in seen)
+    assert summary("out")["written"] >= 5
