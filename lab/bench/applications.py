@@ -1,0 +1,182 @@
+"""Each use of newleaf run as a person runs it: a base from the texts at hand, tuned on examples, its figure beside what it has to beat.
+
+    python lab/bench/applications.py run [NAME ...]
+    python lab/bench/applications.py table
+
+applications.toml has a row a use. A line of JSON a run goes to --results; what has one is skipped, so that a series that was stopped goes
+on. The data comes from NEWLEAF_DATA; texts, runs and logs stay in --work.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from peers.results import machine
+from uses import examples, texts
+from uses.forms import Forms
+from uses.functions import compiles
+
+import newleaf
+from newleaf.conversion.wording import headline_metric
+from newleaf.evaluation import rivals
+from newleaf.evaluation.labels import label_figures
+from newleaf.evaluation.metrics import mean
+from newleaf.generation.settings import Sampling
+from newleaf.training.tasks import TASKS
+
+ROWS = tomllib.loads((Path(__file__).parent / "applications.toml").read_text("utf-8"))
+RESULTS = Path(__file__).parent.parent / "results" / "applications.jsonl"
+JUDGED, MOST_TOKENS = 200, 400  # answers that a judge reads, and how long they may be
+MEGABYTE = 2**20
+
+Line = dict[str, Any]
+
+
+class Uses:
+    """The lines so far, and what is needed for the next one."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.results, self.work, self.data = arguments.results, arguments.work.resolve(), Path(os.environ["NEWLEAF_DATA"])
+        lines = self.results.read_text("utf-8").splitlines() if self.results.exists() else []
+        self.lines: dict[str, Line] = {line["name"]: line for line in map(json.loads, lines)}
+
+    def keep(self, line: Line) -> None:
+        self.lines[line["name"]] = line
+        with self.results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+
+    def base(self, name: str) -> Path:
+        """A trained base, or a tuned run of another use."""
+        out = self.work / "runs" / name
+        row = next((row for row in ROWS["base"] if row["name"] == name), None)
+        if row is None:
+            self.use(next(row for row in ROWS["use"] if row["name"] == name))
+        elif name not in self.lines:
+            text = texts.written(name, self.data, self.work / "data")
+            summary, process = command(["train", text, "--minutes", row["minutes"], "--out", out, "--resume"], out)
+            self.keep({"name": name, "minutes": row["minutes"], **process, **some_of(summary, "val_bpb", "parameters", "train_bytes")})
+        return out
+
+    def use(self, row: Mapping[str, Any]) -> None:
+        """Tune, and where there is a test or a judge, ask it."""
+        name = row["name"]
+        if name in self.lines:
+            return
+        base, out = self.base(row["base"]), self.work / "runs" / name
+        files = examples.written(name.removesuffix("-lora"), self.data, self.work / "data")
+        words = ["tune", base, files["train"], "--val", files["val"], "--task", row["task"], "--minutes", row["minutes"], "--out", out]
+        summary, process = command([*words, *row.get("words", [])], out)
+        known = some_of(summary, "metrics", "baselines", "forgotten", "val_loss", "steps", "epochs", "parameters", "stopped_by")
+        line = {"name": name, "base": row["base"], "task": row["task"], "minutes": row["minutes"], **process, **known}
+        if "test" in files:
+            line |= tested(out, files)
+        if "judge" in row:
+            line["judged"] = {row["judge"]: judged(row["judge"], {"tuned": out, "untuned": base}, files)}
+        self.keep(line)
+
+
+def command(words: list[Any], out: Path) -> tuple[Line, Line]:
+    """The object that a command prints; its seconds and its peak memory."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_suffix(".log").open("ab") as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen([sys.executable, "-m", "newleaf", *map(str, words), "--json"], stdout=subprocess.PIPE, stderr=errors)
+        assert process.stdout
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))}: {out.with_suffix('.log')} says why")
+    peak = usage.ru_maxrss * 1024 / MEGABYTE
+    return json.loads(said), {"seconds": round(time.perf_counter() - began, 1), "peak_megabytes": round(peak), **machine()}
+
+
+def some_of(summary: Line, *names: str) -> Line:
+    return {name: summary[name] for name in names if name in summary}
+
+
+def tested(out: Path, files: Mapping[Any, Path]) -> Line:
+    """Figures on examples that chose nothing, beside TF-IDF's."""
+    found, _ = command(["evaluate", out, files["test"]], out.with_name(out.name + "-test"))
+    train, test = examples.read(files["train"]), examples.read(files["test"])
+    names = sorted({str(row["label"]) for row in train})
+    said = rivals.tfidf([row["text"] for row in train], [str(row["label"]) for row in train], names, [row["text"] for row in test])
+    labels = rivals.np.array([names.index(str(row["label"])) for row in test])
+    return {"test": found, "test_tfidf": label_figures(labels, said)}
+
+
+def judged(judge: str, models: Mapping[str, Path], files: Mapping[Any, Path]) -> Line:
+    """The share of answers to held-out questions that pass, of the tuned model, the base, and what people wrote."""
+    rows = examples.read(files["val"])[:JUDGED]
+    asked = "docstring" if judge == "compiles" else "title"
+    forms = None if judge == "compiles" else Forms(examples.read(files["train"]))
+
+    def passes(row: Line, text: str) -> float:
+        return float(forms.keeps(row["title"], text) if forms else compiles(row["docstring"], text))
+
+    found = {"people": mean([passes(row, as_text(row["code" if asked == "docstring" else "paragraphs"])) for row in rows]).as_json()}
+    for name, path in models.items():
+        model = newleaf.load(path)
+        sampling = Sampling(max_tokens=MOST_TOKENS, temperature=0)
+        said = [answer(model, row[asked], sampling, name == "tuned") for row in rows]
+        found[name] = mean([passes(row, text) for row, text in zip(rows, said, strict=True)]).as_json()
+    return found
+
+
+def answer(model: Any, question: str, sampling: Sampling, tuned: bool) -> str:
+    """What a tuned model answers; how a base goes on on the next line."""
+    if tuned:
+        return "".join(model.answer([{"role": "user", "content": question}], sampling))
+    return str(model.samples(question + "\n", sampling)[0].text)
+
+
+def as_text(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "\n".join(value)
+
+
+def table(lines: Mapping[str, Line]) -> None:
+    """In Markdown, a row a use."""
+    print("| use | minutes | figure | beside |\n|---|---|---|---|")
+    for row in ROWS["use"]:
+        line = lines.get(row["name"])
+        if line:
+            minutes = lines.get(line["base"], {}).get("minutes", 0) + line["minutes"]
+            metric = headline_metric(line["metrics"]) or "val_loss"
+            beside = [f"{name} {shown(each.get(metric))}" for name, each in line["baselines"].items()]
+            figure = shown(line["metrics"].get(metric, line["val_loss"]))
+            print(f"| {line['name']} | {minutes:g} | {metric} {figure} | {', '.join(beside)} |")
+
+
+def shown(figure: Any) -> str:
+    value = figure["value"] if isinstance(figure, dict) else figure
+    return "–" if value is None else f"{value:.3g}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "table"))
+    parser.add_argument("names", nargs="*", help="of uses; all where none is named")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--work", type=Path, default=Path("build/applications"), help="where texts, runs and logs are kept")
+    arguments = parser.parse_args()
+    if "NEWLEAF_DATA" not in os.environ:
+        raise SystemExit("skipped: NEWLEAF_DATA names no folder with the real data")
+    uses = Uses(arguments)
+    assert {row["task"] for row in ROWS["use"]} <= set(TASKS)
+    for row in ROWS["use"]:
+        if arguments.verb == "run" and row["name"] in (arguments.names or [row["name"]]):
+            uses.use(row)
+    if arguments.verb == "table":
+        table(uses.lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Texts, examples and judges of applications.py."""

@@ -1,0 +1,54 @@
+"""What the base of a use reads first: all texts at hand in its language, without anything that a use holds out."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from uses import rows
+from uses.functions import sources
+
+
+def written(name: str, data: Path, folder: Path) -> Path:
+    """A file of documents, made where there is none."""
+    path = folder / f"{name}.jsonl"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in TEXTS[name](data)]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def chinese(data: Path) -> Iterator[str]:
+    for name in ("sentiment-zh", "topics-zh"):
+        yield from (row["text"] for part, row in rows.labelled(data, name) if part == "train")
+    yield from (f"{row['title']}\n{row['abstract']}" for part, row in rows.abstracts(data) if part == "train")
+    yield from (row["context"] for part, row in rows.paragraphs(data) if part == "train")
+    yield from (talk(row) for part, row in rows.conversations(data) if part == "train")
+
+
+def english(data: Path) -> Iterator[str]:
+    for name in ("sentiment-en", "topics-en"):
+        yield from (row["text"] for part, row in rows.labelled(data, name) if part == "train")
+    yield from {row["en"] for part, row in rows.pairs(data) if part == "train"}
+    yield from (path.read_text("utf-8-sig") for path in sorted((data / "en-novels").glob("*.txt"))[:3])
+
+
+def bilingual(data: Path) -> Iterator[str]:
+    yield from (f"{row['en']}\n{row['zh']}" for part, row in rows.pairs(data) if part == "train")
+
+
+def poetry(data: Path) -> Iterator[str]:
+    yield from ("\n".join([row["title"], *row["paragraphs"]]) for part, row in rows.poems(data) if part == "train")
+
+
+def python(data: Path) -> Iterator[str]:
+    yield from (path.read_text("utf-8", "ignore") for part, path in sources() if part == "train")
+
+
+def talk(row: dict[str, Any]) -> str:
+    turns = [said for turn in row.get("history", []) for said in turn] + [row["instruction"], row.get("input", ""), row["output"]]
+    return "\n".join(said for said in turns if said)
+
+
+TEXTS = {"chinese": chinese, "english": english, "bilingual": bilingual, "poetry": poetry, "python": python}
