@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from newleaf.checkpoint import store
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
 from newleaf.runs import read_lines
+from newleaf.text.examples import Labelled
+from newleaf.training.encode import Encoder
 from newleaf.training.loop import Loop
 
 STEPS = ["--steps", "12", "--train.threads", "1", "--train.precision", "float32", "--train.checkpoint_every", "3"]
@@ -28,7 +31,8 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "prefer": [{"prompt": f"say {n}", "chosen": f"{n}", "rejected": "no"} for n in range(60)],
 }
 ADAPTED = {"chat with adapters": ["--lora"], "classify with adapters": ["--lora", "--tune.rank", "2", "--tune.int8", "true"]}
-WAYS: dict[str, list[str]] = {**{task: [] for task in DATA}, **ADAPTED}
+SPELLED = {"classify by text": ["--tune.labels", "text"]}
+WAYS: dict[str, list[str]] = {**{task: [] for task in DATA}, **ADAPTED, **SPELLED}
 
 
 @pytest.fixture
@@ -125,6 +129,55 @@ def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["accuracy"]["value"] == summary("out")["metrics"]["accuracy"]["value"]
     assert run(["generate", "out", "spring"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "out tells labels apart and writes no text; newleaf evaluate measures it."
+
+
+def test_labels_can_be_answers_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each label's share is what transformers finds for the whole answer, among the labels."""
+    transformers = pytest.importorskip("transformers")
+    words = ["--task", "classify", "--tune.labels", "text", "--out", "run"]
+    assert run(["tune", "base", "classify.jsonl", *words, "--steps", "60", "--train.threads", "1"]) == 0
+    found, model = summary("run"), newleaf.load("run")
+    assert found["metrics"]["accuracy"]["value"] >= found["baselines"]["majority"]["accuracy"]["value"]
+    assert {"untuned", "majority", "tfidf", "from scratch"} == set(found["baselines"])
+    assert np.trace(found["confusion"]) == round(found["metrics"]["accuracy"]["value"] * np.sum(found["confusion"]))
+    assert model.labels == sorted(SEASONS)
+    judge = transformers.AutoModelForCausalLM.from_pretrained("run")
+    text = "a day in autumn, the 7th"
+    scores = []
+    for label in model.labels:
+        talk = [{"role": "user", "content": text}, {"role": "assistant", "content": label}]
+        ids, asked = model.renderer.ids(talk, False), len(model.renderer.ids(talk[:1]))
+        ends = len(ids) - ids[::-1].index(model.tokenizer.special_tokens["<|im_end|>"])
+        with torch.inference_mode():
+            likely = judge(torch.tensor([ids[:ends]])).logits[0].log_softmax(-1)
+        scores.append(sum(float(likely[place - 1, ids[place]]) for place in range(asked, ends)))
+    shares = model.classify(text)
+    expected = torch.tensor(scores).softmax(0)
+    assert [shares[label] for label in model.labels] == pytest.approx(expected.tolist(), abs=1e-5)
+    capsys.readouterr()
+    assert run(["evaluate", "run", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["accuracy"] == found["metrics"]["accuracy"] and again["examples"] == len(
+        Path("run/data/val.jsonl").read_text().splitlines()
+    )
+    assert newleaf.export("run", to="hf", out="exported")["files"] and newleaf.load("exported").classify(text) == pytest.approx(shares)
+
+
+def test_of_a_long_text_the_same_beginning_counts_whatever_the_label(place: Path) -> None:
+    rows = [{"text": f"{n} leaf " * 200, "label": ("no", "a label of many words indeed")[n % 2]} for n in range(20)]
+    Path("long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = ["--task", "classify", "--tune.labels", "text", "--out", "run", "--steps", "2"]
+    assert run(["tune", "base", "long.jsonl", *words]) == 0
+    assert json.loads(Path("run/data/manifest.json").read_text("utf-8"))["cut"] == 20
+    model = newleaf.load("run")
+    encoder, context = Encoder(model.classification, model.tokenizer), model.config.context
+    asked = [Labelled(("x leaf " * 200,), label) for label in model.labels]
+    before = []
+    for row, parts in zip(asked, encoder.parts(asked), strict=True):
+        ids, learned = encoder.fitting(row, parts, context)[0]
+        assert len(ids) <= context + 1
+        before.append(ids[: learned.index(True)])
+    assert before[0] == before[1] and len(before[0]) > context // 2
 
 
 def test_adapters_leave_the_model_as_it_was_and_stand_beside_it(place: Path) -> None:

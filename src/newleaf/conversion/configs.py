@@ -19,7 +19,8 @@ CLASSES = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
 ACTIVATIONS: dict[str, Mlp] = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}  # of GPT-2
 SAID = ("bos_token_id", "eos_token_id", "pad_token_id")  # what begins and ends the texts of a model
-NAMED = ("id2label", "label2id")  # of a model that classifies
+SPELLED = "labels_as_text"  # our own word: the labels are what the model answers
+NAMED = ("id2label", "label2id", SPELLED)  # of a model that classifies
 CLASSIFIER = "ForSequenceClassification"
 MAX_CONTEXT = 1 << 20  # its rotary table then fills a gigabyte
 

@@ -10,7 +10,7 @@ from newleaf.batches.examples import Examples
 from newleaf.batches.pretrain import Stream
 from newleaf.errors import ModelError, TextError
 from newleaf.evaluation import bits, choice
-from newleaf.evaluation.examples import score_answers, score_labels
+from newleaf.evaluation.examples import score_answers
 from newleaf.evaluation.labels import label_figures
 from newleaf.evaluation.suite import SuiteTask
 from newleaf.evaluation.written import answer_figures
@@ -23,7 +23,7 @@ from newleaf.text.rows import kind_of
 from newleaf.training.encode import Encoder, as_examples
 from newleaf.training.example_data import files_of, open_examples
 from newleaf.training.prepare import open_data, read_manifest, stdin_for
-from newleaf.training.tasks import TASKS, Task
+from newleaf.training.tasks import LABELLED, TASKS, Task
 from newleaf.workers import workers_for
 
 MOST_WRITTEN = 1000  # answers
@@ -32,8 +32,8 @@ MOST_WRITTEN = 1000  # answers
 def measured(model: Model, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
     """What fits the model and the data: the figures of its task on examples, or bits per byte of text."""
     task = task_of(model)
-    if task is not None and task.kind == "labels":
-        return label_metrics(model, data, columns, names)
+    if task is not None and task.kind in LABELLED:
+        return label_metrics(model, task, data, columns, names)
     if task is not None and all(kind_of(Path(name)) or Path(name).is_dir() for name in data):
         return answer_metrics(model, task, data, columns, names)
     return bits_per_byte(model, data, columns.input)
@@ -42,7 +42,7 @@ def measured(model: Model, data: Sequence[str], columns: Columns, names: Sequenc
 def suite_metrics(model: Model, tasks: Sequence[SuiteTask]) -> dict[str, dict[str, Any]]:
     """{task: {items, accuracy, …}} of a suite."""
     workers, found = workers_for(str(model.decoder.device), available_cores()), {}
-    if model.labels:
+    if model.config.num_labels:
         raise ModelError(f"{model.path} tells labels apart and finds no text likely", where=str(model.path))
     for task in tasks:
         items = task.items()
@@ -55,7 +55,7 @@ def task_of(model: Model) -> Task | None:
     """What it was tuned for; of what preferences have tuned, answers are judged, too."""
     run = Run(model.path)
     if model.labels:
-        return TASKS["classify"]
+        return model.classification
     name = read_manifest(run).get("task") if run.begun else None
     return TASKS.get("chat" if name == "prefer" else str(name))
 
@@ -65,7 +65,7 @@ def answer_metrics(model: Model, task: Task, data: Sequence[str], columns: Colum
     workers = workers_for(str(model.decoder.device), available_cores())
     if data:
         rows: list[Example] = list(files_of(data, task, columns, names))
-        examples, rows = encoded_rows(model, task, rows, {})
+        examples, rows = encoded_rows(model, task, rows)
     else:
         opened = open_examples(Run(model.path), read_manifest(Run(model.path)), model.tokenizer)
         examples, rows = opened.val, opened.rows("val")
@@ -75,38 +75,38 @@ def answer_metrics(model: Model, task: Task, data: Sequence[str], columns: Colum
     return {"examples": len(examples), "loss": loss, **{name: figure.as_json() for name, figure in found.items()}}
 
 
-def encoded_rows(model: Model, task: Task, rows: Sequence[Example], labels: dict[str, int]) -> tuple[Examples, list[Example]]:
+def encoded_rows(model: Model, task: Task, rows: Sequence[Example]) -> tuple[Examples, list[Example]]:
     """Those examples that fit the model's context, encoded and as they were. TextError if none does."""
     encoder = Encoder(task, model.tokenizer)
     fitting = list(encoder.all_fitting(rows, encoder.parts(rows), model.config.context))
     if not fitting:
         raise TextError(f"no example fits {model.config.context:,} tokens", expected="shorter examples")
-    return as_examples(fitting, labels), [example for example, _ in fitting]
+    return as_examples(fitting, {}), [example for example, _ in fitting]
 
 
-def label_metrics(model: Model, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+def label_metrics(model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
     """{examples, accuracy, macro_f1, calibration_error}, the last three {value, stderr}; without `data` of the run's held-out examples. A
     label that the model does not know counts as a mistake."""
-    run, workers = Run(model.path), workers_for(str(model.decoder.device), available_cores())
+    run, context = Run(model.path), model.config.context
     if data:
-        files = files_of(data, TASKS["classify"], columns, names)
-        rows = [row for row in files if isinstance(row, Labelled)]
-        examples = labelled_examples(model, rows)
+        rows = [row for row in files_of(data, task, columns, names) if isinstance(row, Labelled)]
+        require_known(model, rows)
     elif run.begun:
-        examples = open_examples(run, read_manifest(run), model.tokenizer).val
+        manifest = read_manifest(run)
+        context, opened = manifest["context"], open_examples(run, manifest, model.tokenizer)
+        rows = [row for row in opened.rows("val") if isinstance(row, Labelled)]
     else:
         raise ModelError(f"{model.path} has no held-out examples of its own", where=str(model.path), hint="name some")
-    found = score_labels(model.decoder, examples, list(range(len(examples))), workers, lambda: None)
-    return {"examples": len(examples), **label_figures(examples.labels, found)}
-
-
-def labelled_examples(model: Model, rows: Sequence[Labelled]) -> Examples:
-    """Encoded; a label that the model does not know gets an id that it never says."""
     ids = {name: id for id, name in enumerate(model.labels)}
-    unknown = [row for row in rows if row.label not in ids]
-    if len(unknown) == len(rows):
-        raise TextError(f"{unknown[0].source} has the label {unknown[0].label!r}", where=unknown[0].source, expected=" or ".join(ids))
-    return encoded_rows(model, TASKS["classify"], rows, ids)[0]
+    wanted = np.array([ids.get(row.label, len(ids)) for row in rows])
+    return {"examples": len(rows), **label_figures(wanted, model.label_scores(rows, context))}
+
+
+def require_known(model: Model, rows: Sequence[Labelled]) -> None:
+    """TextError where the model knows none of the labels."""
+    if not any(row.label in model.labels for row in rows):
+        where = rows[0].source
+        raise TextError(f"{where} has the label {rows[0].label!r}", where=where, expected=" or ".join(model.labels))
 
 
 def bits_per_byte(model: Model, data: Sequence[str], column: str | None) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""The subject of classification: a head reads the last token of a text and says which of some labels it has."""
+"""The subjects of classification: a head reads the last token of a text and says which of some labels it has, or the model answers with the
+label, and the likeliest of them counts."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -8,15 +10,20 @@ import numpy as np
 from torch import Tensor
 
 from newleaf.checkpoint.state import State
+from newleaf.conversion.configs import SPELLED
 from newleaf.evaluation import rivals
 from newleaf.evaluation.examples import score_labels
 from newleaf.evaluation.labels import confusion, label_figures
+from newleaf.evaluation.spelled import score_spelled
+from newleaf.jobs.answers import Answers
 from newleaf.jobs.tuning import NO_BITS, NUM_SAMPLES, Tuning
 from newleaf.loss.labels import label_loss
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
+from newleaf.model.lora import merged
 from newleaf.text.examples import Labelled
 from newleaf.tokens.tokenizer import PADDING
+from newleaf.training.encode import Encoder
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 
@@ -24,15 +31,12 @@ TFIDF_SHARE = 0.25  # of a budget in minutes that it may take
 SHOWN = 200  # characters of a text in a sample
 
 
-class Labels(Tuning):
+class Classifying(Tuning):
     """Learns to say which of some labels a text has."""
 
-    def batches(self, state: State) -> Callable[[int], Batch]:
-        order, examples = self.order(state), self.data.train
-        return lambda step: examples.labelled(order(step))
-
-    def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
-        return label_loss(model, batch, dropout, self.precision)
+    @abstractmethod
+    def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
+        """(N, labels) log-probabilities for some of the held-out texts."""
 
     @property
     def names(self) -> list[str]:
@@ -40,27 +44,16 @@ class Labels(Tuning):
         return [str(name) for name in self.data.manifest["labels"]]
 
     def said(self) -> dict[str, Any]:
-        """transformers looks for the last token that is no padding."""
-        tokenizer, names = self.data.tokenizer, self.names
-        padding = tokenizer.special_tokens.get(PADDING, tokenizer.end_of_text)
-        named = {"id2label": dict(enumerate(names)), "label2id": {name: id for id, name in enumerate(names)}}
-        return {"pad_token_id": padding, **self.base.said, **named}
-
-    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
-        found = score_labels(model, self.data.val, some, self.setup.workers, between)
-        labels = self.data.val.labels[some]
-        nats = -found[np.arange(len(some)), labels]
-        num_bytes = sum(len(self.names[label].encode()) for label in labels)
-        return Evaluation(float(nats.mean()), float(nats.sum()) / math.log(2) / num_bytes, len(some), num_bytes)
+        names = self.names
+        return {**super().said(), "id2label": dict(enumerate(names)), "label2id": {name: id for id, name in enumerate(names)}}
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        some = list(range(len(self.data.val)))
-        found = score_labels(model, self.data.val, some, self.setup.workers, lambda: None)
+        found = self.likely(model, list(range(len(self.data.val))), lambda: None)
         self.confused = confusion(self.data.val.labels, found.argmax(1), len(self.names))
         return label_figures(self.data.val.labels, found)
 
     def rivals(self) -> dict[str, Any]:
-        train, val = ([row for row in self.data.rows(part) if isinstance(row, Labelled)] for part in ("train", "val"))
+        train, val = self.labelled("train"), self.labelled("val")
         labels, wanted = [row.label for row in train], self.data.val.labels
         ids = {name: id for id, name in enumerate(self.names)}
         most = rivals.majority(labels)
@@ -83,10 +76,52 @@ class Labels(Tuning):
 
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         some = list(range(min(NUM_SAMPLES, len(self.data.val))))
-        found = score_labels(model, self.data.val, some, self.setup.workers, lambda: None)
-        for row, scores in zip(self.data.rows("val"), found, strict=False):
-            assert isinstance(row, Labelled)
+        found = self.likely(model, some, lambda: None)
+        for row, scores in zip(self.labelled("val"), found, strict=False):
             yield joined(row)[:SHOWN] + "\n", f"{self.names[int(scores.argmax())]} ({math.exp(scores.max()):.0%})"
+
+    def labelled(self, part: str) -> list[Labelled]:
+        return [row for row in self.data.rows(part) if isinstance(row, Labelled)]
+
+
+class Labels(Classifying):
+    """By a head on the last token."""
+
+    def batches(self, state: State) -> Callable[[int], Batch]:
+        order, examples = self.order(state), self.data.train
+        return lambda step: examples.labelled(order(step))
+
+    def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+        return label_loss(model, batch, dropout, self.precision)
+
+    def said(self) -> dict[str, Any]:
+        """transformers looks for the last token that is no padding."""
+        tokenizer = self.data.tokenizer
+        return {"pad_token_id": tokenizer.special_tokens.get(PADDING, tokenizer.end_of_text), **super().said()}
+
+    def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
+        return score_labels(model, self.data.val, some, self.setup.workers, between)
+
+    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+        labels, found = self.data.val.labels[some], self.likely(model, some, between)
+        nats = -found[np.arange(len(some)), labels]
+        num_bytes = sum(len(self.names[label].encode()) for label in labels)
+        return Evaluation(float(nats.mean()), float(nats.sum()) / math.log(2) / num_bytes, len(some), num_bytes)
+
+
+class SpelledLabels(Classifying, Answers):
+    """By the answer: trained as any answers are, judged by which label is the likeliest."""
+
+    def begin(self, model: Decoder) -> None:
+        Tuning.begin(self, model)  # nothing is written to be judged
+
+    def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
+        encoder, rows = Encoder(self.task, self.data.tokenizer), self.labelled("val")
+        context = self.data.manifest["context"]
+        return score_spelled(merged(model), encoder, [rows[number] for number in some], self.names, self.setup.workers, between, context)
+
+    def said(self) -> dict[str, Any]:
+        return {**super().said(), SPELLED: True}
 
 
 def joined(row: Labelled) -> str:

@@ -5,19 +5,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from newleaf.conversion.configs import SPELLED
 from newleaf.conversion.huggingface import read_model, read_object
 from newleaf.errors import ModelError, UsageError
+from newleaf.evaluation.examples import score_labels
+from newleaf.evaluation.spelled import score_spelled
 from newleaf.generation.engine import Engine, Sample
 from newleaf.generation.settings import Sampling, resolve
 from newleaf.model.decoder import Decoder
 from newleaf.runs import Run, read_json
-from newleaf.runtime import Precision
+from newleaf.runtime import Precision, available_cores
+from newleaf.text.examples import Labelled
 from newleaf.tokens.conversations import Message, Renderer
 from newleaf.tokens.foreign import has_tokenizer, load_tokenizer
-from newleaf.tokens.interface import AnyTokenizer, labelled_ids
+from newleaf.tokens.interface import AnyTokenizer
+from newleaf.training.encode import Encoder, as_examples
+from newleaf.training.tasks import Task, task_named
+from newleaf.workers import workers_for
 
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32)
 
@@ -100,18 +108,29 @@ class Model:
     @property
     def labels(self) -> list[str]:
         """What a model that classifies tells apart, by id; empty for others."""
+        said = read_object(self.path / "config.json")
+        names = said.get("id2label") or {}
+        count = self.config.num_labels or (len(names) if said.get(SPELLED) else 0)
+        return [str(names.get(str(id), id)) for id in range(count)]
+
+    @property
+    def classification(self) -> Task:
+        """The task of a model that classifies: by a head, or by the label that it would answer."""
+        return task_named("classify", "head" if self.config.num_labels else "text")
+
+    def label_scores(self, rows: Sequence[Labelled], context: int | None = None) -> np.ndarray:
+        """(N, labels) log-probabilities for texts, whatever label they have; of what is longer than `context` the beginning counts."""
+        encoder, workers = Encoder(self.classification, self.tokenizer), workers_for(str(self.decoder.device), available_cores())
         if not self.config.num_labels:
-            return []
-        names = read_object(self.path / "config.json").get("id2label") or {}
-        return [str(names.get(str(id), id)) for id in range(self.config.num_labels)]
+            return score_spelled(self.decoder, encoder, rows, self.labels, workers, lambda: None, context)
+        encoded = as_examples(list(encoder.all_fitting(rows, encoder.parts(rows), context or self.config.context)), {})
+        return score_labels(self.decoder, encoded, range(len(rows)), workers, lambda: None)
 
     def classify(self, text: str, second: str | None = None) -> dict[str, float]:
         """{label: probability} of a text, or of two, the likeliest first. ModelError if the model does not classify."""
-        if not self.config.num_labels:
+        if not self.labels:
             raise ModelError(f"{self.path} does not classify", where=str(self.path), expected="a model that was tuned to classify")
-        ids = labelled_ids(self.tokenizer, [text] if second is None else [text, second], self.config.context)
-        with torch.inference_mode():
-            scores = self.decoder.labels(self.decoder.hidden(torch.tensor([ids], device=self.decoder.device))[0, -1]).softmax(-1)
+        scores = np.exp(self.label_scores([Labelled((text,) if second is None else (text, second), "")])[0])
         return dict(sorted(zip(self.labels, scores.tolist(), strict=True), key=lambda pair: -pair[1]))
 
     def embed(self, texts: Sequence[str]) -> Tensor:

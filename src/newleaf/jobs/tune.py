@@ -4,7 +4,7 @@ from typing import Any
 
 from newleaf.jobs.answers import Answers
 from newleaf.jobs.job import Job
-from newleaf.jobs.labels import Labels
+from newleaf.jobs.labels import Labels, SpelledLabels
 from newleaf.jobs.preferences import Preferences
 from newleaf.jobs.setup import resume
 from newleaf.jobs.tune_setup import begin_tuning, open_tuning
@@ -14,14 +14,14 @@ from newleaf.training.request import Request
 from newleaf.training.signals import listening
 from newleaf.training.tasks import task_named
 
-SUBJECTS = {"answers": Answers, "labels": Labels, "preference": Preferences}
+SUBJECTS = {"answers": Answers, "labels": Labels, "spelled": SpelledLabels, "preference": Preferences}
 
 
 def tune(request: Request, view: View, zero: float) -> dict[str, Any]:
     """Run the whole job; the caller holds the run's lock. `zero`: when its command began. Returns summary.json's object."""
     begun = request.run.begun
     setup = resume(request, view, zero, open_tuning) if begun else begin_tuning(request, view, Stopwatch(0.0, zero))
-    task = task_named(setup.inputs["task"])
+    task = task_named(setup.inputs["task"], setup.plan.recipe.tune.labels)
     job = Job(setup, SUBJECTS[task.kind](setup, view, task), view)
     with listening() as job.stop:
         return job.run()

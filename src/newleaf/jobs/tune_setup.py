@@ -40,7 +40,7 @@ def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Ex
     """Everything before step 0 of a new run."""
     run, recipe, inputs = request.run, request.recipe, request.inputs
     budget = request.budget or Budget(minutes=DEFAULT_MINUTES)
-    task, start = task_named(inputs["task"]), StartingPoint(*find_base(inputs["from"]))
+    task, start = task_named(inputs["task"], recipe.tune.labels), StartingPoint(*find_base(inputs["from"]))
     require_possible(recipe.tune, start)
     tokenizer = with_template(start.tokenizer, task)
     columns, names = Columns(**{name: inputs[name] for name in COLUMNS}), inputs["columns"] or []
@@ -52,7 +52,8 @@ def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Ex
     write_manifest(run, manifest)
     data = open_tuning(run)
     machine, seconds = probe(recipe, budget)
-    shape = replace(start.config, num_labels=len(manifest["labels"]), context=max(start.config.context, manifest["context"]))
+    num_labels = len(manifest["labels"]) if task.kind == "labels" else 0
+    shape = replace(start.config, num_labels=num_labels, context=max(start.config.context, manifest["context"]))
     recipe = with_batches(recipe, data.train, shape.context)
     plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, stopwatch(), StartingPoint(start.base, shape))
     plan = bounded(plan, len(data.train), request.recipe)

@@ -1,12 +1,12 @@
 """Examples in, rows of token ids out, each id learned or not: rendered by the template, cut where they are longer than the context."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from newleaf.batches.examples import Examples
-from newleaf.text.examples import Conversation, Example, Labelled, Preference
+from newleaf.text.examples import Example, Labelled, Preference
 from newleaf.tokens.conversations import Part, Renderer
 from newleaf.tokens.interface import AnyTokenizer, labelled_ids
 from newleaf.training.tasks import Task
@@ -23,6 +23,7 @@ class Encoder:
     tokenizer: AnyTokenizer
     cut: int = 0
     too_long: int = 0
+    longest: int = 0  # ids of a label that is written
 
     def parts(self, examples: Sequence[Example]) -> list[list[list[Part]]]:
         """Of each example its rows, each in parts; a text with a label is one part without an answer."""
@@ -30,8 +31,14 @@ class Encoder:
             encoded = (labelled_ids(self.tokenizer, example.texts) for example in examples if isinstance(example, Labelled))
             return [[[Part(ids, [])]] for ids in encoded]
         each = 2 if self.task.kind == "preference" else 1
-        rendered = Renderer(self.tokenizer).learned([talk for example in examples for talk in talks_of(example)])
+        rendered = self.rendered(examples)
+        if self.task.kind == "spelled":
+            self.longest = max([self.longest, *(len(parts[0].answer) for parts in rendered)])
         return [rendered[first : first + each] for first in range(0, len(rendered), each)]
+
+    def rendered(self, examples: Sequence[Example]) -> list[list[Part]]:
+        """The parts of every conversation in the examples."""
+        return Renderer(self.tokenizer).learned([talk for example in examples for talk in talks_of(example)])
 
     def all_fitting(
         self, examples: Sequence[Example], parts: Sequence[Sequence[Sequence[Part]]], context: int
@@ -44,6 +51,8 @@ class Encoder:
 
     def fitting(self, example: Example, rows: Sequence[Sequence[Part]], context: int) -> Rows:
         """The rows as far as they fit the context, or none."""
+        if isinstance(example, Labelled) and self.task.kind == "spelled":
+            return [self._spelled(example, rows[0][0], context)]
         if isinstance(example, Labelled):
             ids = rows[0][0].before
             if len(ids) > context:
@@ -55,6 +64,17 @@ class Encoder:
             return found
         self.too_long += 1
         return []
+
+    def _spelled(self, example: Labelled, part: Part, context: int) -> tuple[list[int], list[bool]]:
+        """A text and its label; of what is too long the beginning, as long whatever the label is."""
+        room, shorter = context + 1 - self.longest, example
+        self.cut += len(part.before) > room
+        while len(part.before) > room and any(shorter.texts):
+            longest = max(shorter.texts, key=len)
+            keep = int(len(longest) * max(0.0, min(room / len(part.before), 0.95)))
+            shorter = replace(shorter, texts=tuple(text[:keep] if text is longest else text for text in shorter.texts))
+            part = self.rendered([shorter])[0][0]
+        return part.before + part.answer, [False] * len(part.before) + [True] * len(part.answer)
 
     def _turns(self, parts: Sequence[Part], context: int) -> tuple[list[int], list[bool]]:
         """A conversation as far as it fits, to the end of a turn of the assistant's."""
@@ -78,7 +98,8 @@ def talks_of(example: Example) -> list[list[dict[str, str]]]:
     """The conversations in an example, as messages."""
     if isinstance(example, Preference):
         return [messages((*example.turns, ("assistant", said))) for said in (example.chosen, example.rejected)]
-    assert isinstance(example, Conversation)
+    if isinstance(example, Labelled):
+        return [messages((("user", "\n".join(example.texts)), ("assistant", example.label)))]
     return [messages(example.turns)]
 
 

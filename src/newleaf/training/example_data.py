@@ -29,7 +29,7 @@ from newleaf.text.examples import Columns, Conversation, Example, Labelled, Pref
 from newleaf.tokens.interface import AnyTokenizer
 from newleaf.training.encode import NO_REFERENCE, Encoder, Rows, as_examples, num_ids
 from newleaf.training.prepare import Tell
-from newleaf.training.tasks import Task
+from newleaf.training.tasks import LABELLED, Task
 
 HELD_OUT_FROM = 50  # examples: with fewer, nothing is held out, and the figures are those of what was learned
 HELD_OUT, MOST_HELD_OUT = 10, 1000  # every so-many-th by its hash, and at most so many
@@ -54,7 +54,7 @@ class ExampleData:
 
 def read_with(task: Task) -> Read:
     """How a row becomes what an example of this task is made of."""
-    if task.kind == "labels":
+    if task.kind in LABELLED:
         return labelled
     if task.kind == "preference":
         return preference
@@ -92,7 +92,7 @@ def prepare_examples(
     split_up = split(distinct(files), list(val) if val else None)
     if not split_up["train"]:
         raise TextError("every example is held out by --val", where="--val", expected="other examples than DATA has")
-    labels = label_ids(split_up, val is not None) if task.kind == "labels" else {}
+    labels = label_ids(split_up, val is not None) if task.kind in LABELLED else {}
     tokenizer.save(run.path)
     encoder = Encoder(task, tokenizer)
     parts = {name: encoder.parts(examples) for name, examples in split_up.items()}
@@ -114,6 +114,7 @@ def prepare_examples(
     written = {name: write_part(run.data, name, found, labels, lengths) for name, found in rows.items()}
     return {
         "task": task.name,
+        "kind": task.kind,
         "labels": list(labels),
         "context": context,
         "cut": encoder.cut,

@@ -1,6 +1,7 @@
 """The settings of a run, as a tree of frozen dataclasses. Absent values (None) are for the plan to fill. Imports no torch."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from newleaf.errors import SettingError
 from newleaf.model.settings import ModelSettings
@@ -69,6 +70,8 @@ class TuneSettings:
     """Whether the frozen weights beside adapters are kept in 8 bits."""
     replay: float | None = None
     """Share of each batch that is text of the model's own run, so that it forgets less."""
+    labels: Literal["head", "text"] | None = None
+    """Of classify: a head on the last token (head), or the label written as an answer, the likeliest of them all (text)."""
     beta: float | None = None
     """Of prefer: how strictly the model stays near what it was."""
     baselines: bool | None = None

@@ -1,11 +1,12 @@
 """What a model can be tuned for, one row a task: what its examples are, in which words it is asked, how it is judged. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from newleaf.errors import UsageError
 
-Kind = Literal["answers", "labels", "preference"]
+Kind = Literal["answers", "labels", "spelled", "preference"]
+LABELLED: tuple[Kind, ...] = ("labels", "spelled")  # by a head on the last token, or as text that the model finds likely
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ TASKS = {
 }
 
 
-def task_named(name: str) -> Task:
-    """UsageError where there is none."""
+def task_named(name: str, labels: str | None = None) -> Task:
+    """UsageError where there is none. `labels`: as tune.labels says."""
     if name not in TASKS:
         raise UsageError(f"--task is {name}", where="--task", expected=" or ".join(TASKS))
-    return TASKS[name]
+    task = TASKS[name]
+    return replace(task, kind="spelled") if labels == "text" and task.kind == "labels" else task
