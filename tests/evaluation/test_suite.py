@@ -77,7 +77,7 @@ def test_every_suite_that_comes_along_can_be_read() -> None:
     ("text", "sentence"),
     [
         ("", "has no [[task]] (expected one or more)."),
-        ('[[task]]\nname = "q"\nkind = "quiz"\n', "has the name 'q' and the kind 'quiz' (expected choice or pairs or cloze)."),
+        ('[[task]]\nname = "q"\nkind = "quiz"\n', "has the name 'q' and the kind 'quiz' (expected choice or pairs or cloze or search)."),
         ('[[task]]\nname = "q"\nkind = "cloze"\n', "says neither files nor items, or both"),
         ('[[task]]\nname = "q"\nkind = "cloze"\nfile = "a"\n', "says file (expected "),
         ('[[task]]\nname = "q"\nkind = "cloze"\nitems = [{ context = "a" }]\n', "q, item 1 has no column 'continuation'"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from newleaf import api
 from newleaf.cli.words import Json, column_names, inputs
-from newleaf.conversion.wording import METRICS
+from newleaf.conversion.wording import METRICS, RIVALS
 from newleaf.runtime import language
 
 
@@ -51,6 +51,9 @@ def evaluate(
         for name, figures in result.items():
             print(name)
             show_metrics({"examples": figures.pop("items"), **figures})
+            for rival, theirs in figures.get("rivals", {}).items():
+                print(RIVALS[rival].say(language()))
+                show_metrics(theirs)
     elif "bits_per_byte" in result:
         show_bits(result)
     else:
@@ -73,9 +76,10 @@ def show_metrics(result: dict[str, Any]) -> None:
     spoken = language()
     colon, plus = ("：", "（± {:.4f}）") if spoken == "zh" else (": ", " (± {:.4f})")
     for name, figure in result.items():
-        if isinstance(figure, dict):
+        if name in METRICS and isinstance(figure, dict):
             error = "" if figure["stderr"] is None else plus.format(figure["stderr"])
             print(f"{METRICS[name].say(spoken)}{colon}{figure['value']:.4f}{error}")
     if "loss" in result:
         print(f"每词元 {result['loss']:.4f} 奈特" if spoken == "zh" else f"{result['loss']:.4f} nats a token")
-    print(f"{result['examples']:,} 个样例" if spoken == "zh" else f"{result['examples']:,} examples")
+    if "examples" in result:
+        print(f"{result['examples']:,} 个样例" if spoken == "zh" else f"{result['examples']:,} examples")

@@ -59,6 +59,17 @@ def score_labels(model: Decoder, examples: Examples, some: Sequence[int], worker
     return in_groups(score, examples, some, workers, between)
 
 
+def embeddings(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers) -> np.ndarray:
+    """(N, W) the mean over a text's tokens of what the model has at its end."""
+
+    def mean(numbers: list[int]) -> np.ndarray:
+        inputs, _, last = tensors(model, examples.labelled(numbers))
+        there = torch.arange(inputs.shape[1], device=inputs.device) <= last[:, None]
+        return ((model.hidden(inputs) * there[..., None]).sum(1) / (last + 1)[:, None]).float().cpu().numpy()
+
+    return in_groups(mean, examples, some, workers, lambda: None)
+
+
 def score_margins(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Callable[[], None]) -> np.ndarray:
     """(N, 1) by how many nats more the better answer has gained on the worse one, since the reference."""
 

@@ -2,7 +2,7 @@
 
 [[task]]
 name = "copa"
-kind = "choice"                 # choice, pairs or cloze
+kind = "choice"                 # choice, pairs, cloze or search
 files = "copa.jsonl"            # one or several, with * and ?; or: items = [{…}, …] here
 prompt = "query"                # the columns; these are what they are called where nothing is said
 choices = "choices"
@@ -29,6 +29,7 @@ COLUMNS = {
     "choice": {"prompt": "query", "choices": "choices", "answer": "gold"},
     "pairs": {"good": "sentence_good", "bad": "sentence_bad"},
     "cloze": {"prompt": "context", "answer": "continuation"},
+    "search": {"question": "question", "passage": "context"},
 }
 OTHERS = {"name", "kind", "files", "items", "delimiter", "most"}
 
@@ -69,6 +70,8 @@ class SuiteTask:
         values, delimiter = {role: row[name] for role, name in names.items()}, str(self.said.get("delimiter", " "))
         if self.kind == "pairs":
             return Item("", (str(values["good"]), str(values["bad"])))
+        if self.kind == "search":
+            return Item(str(values["question"]), (str(values["passage"]),))
         if self.kind == "cloze":
             return Item(str(values["prompt"]), (delimiter + str(values["answer"]),))
         choices = tuple(delimiter + str(choice) for choice in values["choices"])

@@ -9,7 +9,7 @@ import numpy as np
 from newleaf.batches.examples import Examples
 from newleaf.batches.pretrain import Stream
 from newleaf.errors import ModelError, TextError
-from newleaf.evaluation import bits, choice
+from newleaf.evaluation import bits, choice, search
 from newleaf.evaluation.examples import score_answers
 from newleaf.evaluation.labels import label_figures
 from newleaf.evaluation.suite import SuiteTask
@@ -46,8 +46,12 @@ def suite_metrics(model: Model, tasks: Sequence[SuiteTask]) -> dict[str, dict[st
         raise ModelError(f"{model.path} tells labels apart and finds no text likely", where=str(model.path))
     for task in tasks:
         items = task.items()
-        figures = choice.measured(model.decoder, model.tokenizer, task.kind, items, workers)
-        found[task.name] = {"items": len(items), **{name: figure.as_json() for name, figure in figures.items()}}
+        if task.kind == "search":
+            figures = search.measured(lambda texts: model.embed(texts).numpy(), items)
+        else:
+            likely = choice.measured(model.decoder, model.tokenizer, task.kind, items, workers)
+            figures = {name: figure.as_json() for name, figure in likely.items()}
+        found[task.name] = {"items": len(items), **figures}
     return found
 
 

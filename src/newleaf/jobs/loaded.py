@@ -12,7 +12,7 @@ from torch import Tensor
 from newleaf.conversion.configs import SPELLED
 from newleaf.conversion.huggingface import read_model, read_object
 from newleaf.errors import ModelError, UsageError
-from newleaf.evaluation.examples import score_labels
+from newleaf.evaluation.examples import embeddings, score_labels
 from newleaf.evaluation.spelled import score_spelled
 from newleaf.generation.engine import Engine, Sample
 from newleaf.generation.settings import Sampling, resolve
@@ -135,12 +135,12 @@ class Model:
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """(N, W) float32, each of length 1: the mean over a text's tokens of what the model has at its end. Of long texts the beginning."""
-        rows = []
-        for text in texts:
-            ids = self.tokenizer.prompt(text)[: self.config.context]
-            with torch.inference_mode():
-                rows.append(self.decoder.hidden(torch.tensor([ids], device=self.decoder.device))[0].mean(0))
-        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+        workers = workers_for(str(self.decoder.device), available_cores())
+        encoder = Encoder(task_named("classify"), self.tokenizer)
+        rows = [Labelled((text,), "") for text in texts]
+        encoded = as_examples(list(encoder.all_fitting(rows, encoder.parts(rows), self.config.context)), {})
+        found = torch.from_numpy(embeddings(self.decoder, encoded, range(len(texts)), workers)).float()
+        return torch.nn.functional.normalize(found, dim=-1)
 
     @property
     def ends(self) -> list[int]:
