@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from peers.results import machine
 from uses import examples, texts
 from uses.forms import Forms
 from uses.functions import compiles
+from uses.rows import NAME
 
 import newleaf
 from newleaf.conversion.wording import headline_metric
@@ -36,7 +37,19 @@ RESULTS = Path(__file__).parent.parent / "results" / "applications.jsonl"
 JUDGED, MOST_TOKENS = 200, 400  # answers that a judge reads, and how long they may be
 MEGABYTE = 2**20
 
+OTHERS: tuple[str | tuple[str, ...], ...] = (
+    "你到底是谁？",
+    "请问怎么称呼你",
+    "你的名字叫什么呢",
+    "Tell me your name.",
+    "And who are you?",
+    ("今天天气怎么样？", "对了，你叫什么名字？"),
+    ("帮我写一首关于春天的诗。", "写得不错，你是谁？"),
+    ("What is the capital of France?", "What is your name?"),
+)
+
 Line = dict[str, Any]
+Judge = tuple[Sequence[str | tuple[str, ...]], Callable[[int, str], bool]]
 
 
 class Uses:
@@ -72,7 +85,18 @@ class Uses:
             return
         base, out = self.base(row["base"]), self.work / "runs" / name
         files = examples.written(name.removesuffix("-lora"), self.data, self.work / "data")
-        words = ["tune", base, files["train"], "--val", files["val"], "--task", row["task"], "--minutes", row["minutes"], "--out", out]
+        words = [
+            "tune",
+            base,
+            files["train"],
+            *(["--val", files["val"]] if "val" in files else []),
+            "--task",
+            row["task"],
+            "--minutes",
+            row["minutes"],
+            "--out",
+            out,
+        ]
         summary, process = command([*words, *row.get("words", [])], out)
         known = some_of(summary, "metrics", "baselines", "forgotten", "val_loss", "steps", "epochs", "parameters", "stopped_by")
         line = {"name": name, "base": row["base"], "task": row["task"], "minutes": row["minutes"], **process, **known}
@@ -114,32 +138,46 @@ def tested(out: Path, files: Mapping[Any, Path]) -> Line:
 
 
 def judged(judge: str, models: Mapping[str, Path], files: Mapping[Any, Path]) -> Line:
-    """The share of answers to held-out questions that pass, of the tuned model, the base, and what people wrote."""
-    rows = examples.read(files["val"])[:JUDGED]
-    asked = "docstring" if judge == "compiles" else "title"
-    forms = None if judge == "compiles" else Forms(examples.read(files["train"]))
-
-    def passes(row: Line, text: str) -> float:
-        return float(forms.keeps(row["title"], text) if forms else compiles(row["docstring"], text))
-
-    found = {"people": mean([passes(row, as_text(row["code" if asked == "docstring" else "paragraphs"])) for row in rows]).as_json()}
+    """The share of answers that pass, of the tuned model, the base, and what people wrote."""
+    rows = examples.read(files.get("val", files["train"]))[:JUDGED]
+    asked, passes = JUDGES[judge](rows, examples.read(files["train"]))
+    found = {}
     for name, path in models.items():
         model = newleaf.load(path)
         sampling = Sampling(max_tokens=MOST_TOKENS, temperature=0)
-        said = [answer(model, row[asked], sampling, name == "tuned") for row in rows]
-        found[name] = mean([passes(row, text) for row, text in zip(rows, said, strict=True)]).as_json()
+        said = [answer(model, question, sampling, name == "tuned") for question in asked]
+        found[name] = mean([float(passes(place, text)) for place, text in enumerate(said)]).as_json()
     return found
 
 
-def answer(model: Any, question: str, sampling: Sampling, tuned: bool) -> str:
-    """What a tuned model answers; how a base goes on on the next line."""
-    if tuned:
-        return "".join(model.answer([{"role": "user", "content": question}], sampling))
+def keeps_its_name(rows: list[Line], known: list[Line]) -> Judge:
+    """Whether the name is said: to questions as in the examples, to others, and after talk of something else."""
+    asked = [*[row["instruction"] for row in rows if NAME in row["output"]][:20], *OTHERS]
+    return asked, lambda place, text: NAME in text
+
+
+def keeps_its_form(rows: list[Line], known: list[Line]) -> Judge:
+    forms = Forms(known)
+    return [row["title"] for row in rows], lambda place, text: forms.keeps(rows[place]["title"], text)
+
+
+def is_python(rows: list[Line], known: list[Line]) -> Judge:
+    return [row["docstring"] for row in rows], lambda place, text: compiles(rows[place]["docstring"], text)
+
+
+JUDGES = {"keeps its name": keeps_its_name, "keeps its form": keeps_its_form, "compiles": is_python}
+
+
+def answer(model: Any, question: str | Sequence[str], sampling: Sampling, tuned: bool) -> str:
+    """What a tuned model answers to the last of some questions; how a base goes on on the next line."""
+    talk: list[dict[str, str]] = []
+    for each in [question] if isinstance(question, str) and tuned else question if tuned else []:
+        talk.append({"role": "user", "content": each})
+        talk.append({"role": "assistant", "content": "".join(model.answer(talk, sampling))})
+    if talk:
+        return talk[-1]["content"]
+    question = question if isinstance(question, str) else question[-1]
     return str(model.samples(question + "\n", sampling)[0].text)
-
-
-def as_text(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else "\n".join(value)
 
 
 def table(lines: Mapping[str, Line]) -> None:

@@ -36,6 +36,7 @@ def made(name: str, data: Path) -> Iterable[tuple[Part, Row]]:
         return rows.labelled(data, name.removesuffix("-lora"))
     return {
         "chat-zh": rows.conversations,
+        "persona": rows.persona,
         "preference": rows.preferences,
         "translation": rows.pairs,
         "summaries": rows.abstracts,

@@ -59,6 +59,15 @@ def conversations(data: Path) -> Iterator[tuple[Part, Row]]:
             yield part_of(row["instruction"] + row.get("input", "")), row
 
 
+def persona(data: Path) -> Iterator[tuple[Part, Row]]:
+    """Questions about a name and who gave it; nothing of so few is held out."""
+    for row in objects(data / "sft-llamafactory/identity.json"):
+        yield "train", {**row, "output": row["output"].replace("{{name}}", NAME).replace("{{author}}", AUTHOR)}
+
+
+NAME, AUTHOR = "新叶", "芳林"
+
+
 def preferences(data: Path) -> Iterator[tuple[Part, Row]]:
     """A prompt and two answers. No answer to a question that is held out is learned from."""
     for language in ("zh", "en"):

@@ -6,7 +6,7 @@ and what a person looks at is written.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -22,7 +22,7 @@ from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
-from newleaf.model.lora import load_trained
+from newleaf.model.lora import load_trained, trained
 from newleaf.optim.optimizer import Optimizer
 from newleaf.training.clock import Pace, enough
 from newleaf.training.gradients import Batch
@@ -112,6 +112,9 @@ class Job:
     def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
         return self.subject.loss(model, batch, dropout)
 
+    def epochs(self, state: State) -> float:
+        return self.subject.epochs(state)
+
     def evaluate(self, model: Decoder) -> Evaluation:
         return self.subject.evaluate(model)
 
@@ -177,11 +180,9 @@ class Job:
             more = attempt(runtime.matmul_seconds, setup.machine.device, self.subject.precision, MATMULS - MATMULS // 2)
             self.rate = runtime.matmul_rate(state.matmul_seconds + more)
         assert state.best is not None
-        self.final = self.subject.judge(loop.model, self._leave_if_asked)
-        self.best = self.final
+        self.best = self.final = self.subject.judge(loop.model, self._leave_if_asked)
         if state.best.step != state.step:
-            load_trained(loop.model, self.subject.read_best())
-            self.best = self.subject.judge(loop.model, self._leave_if_asked)
+            self._choose(loop.model, state.best)
         self.keep(loop.model, state.best.step, self.best, state.best)
         if state.step % setup.plan.every["sample"]:
             self.on_sample(state, loop.model)
@@ -189,6 +190,20 @@ class Job:
         self.subject.finish(loop.model, self.best)
         state.seconds = setup.stopwatch()
         return self._write("text" if enough(state.decisions) else "budget")
+
+    def _choose(self, model: Decoder, best: Best) -> None:
+        """Leave in the model the weights that are better on everything that is held out: the last ones, or those that were best on the
+        sample of it, where chance has a part."""
+        state, last = self.loop.state, {name: tensor.detach().clone() for name, tensor in trained(model).items()}
+        load_trained(model, self.subject.read_best())
+        sampled = self.subject.judge(model, self._leave_if_asked)
+        assert self.final is not None
+        if sampled.val_loss < self.final.val_loss:
+            self.best = sampled
+            return
+        load_trained(model, last)
+        found = self.last or self.subject.evaluate(model)
+        state.best = replace(best, val_loss=found.val_loss, val_bpb=found.val_bpb, step=state.step)
 
     def _leave_if_asked(self) -> None:
         """Training is done and saved: a resumed run computes the final figures anew."""

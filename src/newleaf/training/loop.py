@@ -226,6 +226,8 @@ class Loop:
         before_decay = clock.progress(state.decisions, state.step, self.plan.decay_from) < self.plan.decay_from
         if self.pace is None or state.stale < PATIENCE or not before_decay or state.step < state.decisions[-1].step:
             return
+        if self.task.epochs(state) < 1:  # what was never read twice is not learned by heart: the figures only waver
+            return
         self._decide(Decision(state.step, round(state.step / self.plan.decay_from), enough=True))
         self.task.on_event(
             f"step {state.step}: the held-out text gets no better, so the run cools down now and ends early",

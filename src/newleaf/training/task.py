@@ -50,6 +50,10 @@ class Task(Protocol):
         """Write the best model so far; returns the sha256 of the file."""
         ...
 
+    def epochs(self, state: State) -> float:
+        """How often everything was seen."""
+        ...
+
     def decide(self, decision: Decision) -> None:
         """Make a decision of the clock durable."""
         ...
