@@ -1,10 +1,11 @@
 """Each use of newleaf run as a person runs it: a base from the texts at hand, tuned on examples, its figure beside what it has to beat.
 
     python lab/bench/applications.py run [NAME ...]
+    python lab/bench/applications.py curve NAME ...
     python lab/bench/applications.py table
 
 applications.toml has a row a use. A line of JSON a run goes to --results; what has one is skipped, so that a series that was stopped goes
-on. The data comes from NEWLEAF_DATA; texts, runs and logs stay in --work.
+on. `curve` tunes with an eighth, a quarter and a half of the examples, too: what more of them would bring. The data comes from NEWLEAF_DATA; texts, runs and logs stay in --work.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from newleaf.training.tasks import TASKS
 
 ROWS = tomllib.loads((Path(__file__).parent / "applications.toml").read_text("utf-8"))
 RESULTS = Path(__file__).parent.parent / "results" / "applications.jsonl"
+SHARES = (8, 4, 2)  # one of so many examples
 JUDGED, MOST_TOKENS = 200, 400  # answers that a judge reads, and how long they may be
 MEGABYTE = 2**20
 
@@ -105,6 +107,20 @@ class Uses:
         if "judge" in row:
             line["judged"] = {row["judge"]: judged(row["judge"], {"tuned": out, "untuned": base}, files)}
         self.keep(line)
+
+    def curve(self, row: Mapping[str, Any]) -> None:
+        """The same with fewer examples, TF-IDF beside it."""
+        files = examples.written(row["name"], self.data, self.work / "data")
+        lines = files["train"].read_text("utf-8").splitlines()
+        for share in SHARES:
+            name, some = f"{row['name']}, {1 / share:g} of the examples", lines[::share]
+            if name not in self.lines:
+                part = files["train"].with_name(f"{row['name']}-{share}.jsonl")
+                part.write_text("\n".join(some) + "\n", "utf-8")
+                out = self.work / "runs" / f"{row['name']}-{share}"
+                same = ["--task", row["task"], "--minutes", row["minutes"], "--val", files["val"], "--out", out]
+                summary, process = command(["tune", self.base(row["base"]), part, *same], out)
+                self.keep({"name": name, "examples": len(some), **process, **some_of(summary, "metrics", "baselines", "epochs")})
 
 
 def command(words: list[Any], out: Path) -> tuple[Line, Line]:
@@ -200,7 +216,7 @@ def shown(figure: Any) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("run", "table"))
+    parser.add_argument("verb", choices=("run", "curve", "table"))
     parser.add_argument("names", nargs="*", help="of uses; all where none is named")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--work", type=Path, default=Path("build/applications"), help="where texts, runs and logs are kept")
@@ -212,6 +228,8 @@ def main() -> None:
     for row in ROWS["use"]:
         if arguments.verb == "run" and row["name"] in (arguments.names or [row["name"]]):
             uses.use(row)
+        if arguments.verb == "curve" and row["name"] in arguments.names:
+            uses.curve(row)
     if arguments.verb == "table":
         table(uses.lines)
 
