@@ -5,7 +5,8 @@
     python lab/bench/applications.py table
 
 applications.toml has a row a use. A line of JSON a run goes to --results; what has one is skipped, so that a series that was stopped goes
-on. `curve` tunes with an eighth, a quarter and a half of the examples, too: what more of them would bring. The data comes from NEWLEAF_DATA; texts, runs and logs stay in --work.
+on. `curve` tunes with an eighth, a quarter and a half of the examples, too: what more of them would bring. The data comes from
+NEWLEAF_DATA; texts, runs and logs stay in --work.
 """
 
 import argparse
