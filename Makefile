@@ -29,7 +29,7 @@ test-hf4: .venv-hf4/installed  ## what is written is read by transformers 4.57, 
 	.venv-hf4/bin/python -m pytest tests/conversion/test_versions.py
 
 test-ecosystem: .venv-ecosystem/installed  ## what is written passes through peft, trl and lm-eval
-	.venv-ecosystem/bin/python -m pytest -m ecosystem tests/promises/test_ecosystem.py tests/conversion/test_adapter.py
+	.venv-ecosystem/bin/python -m pytest -m ecosystem tests/promises tests/conversion/test_adapter.py
 
 .venv-hf4/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-hf4

@@ -1,19 +1,25 @@
 """Suites: what is likely is counted as transformers would, and what a file says wrongly is one sentence."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tokens.foreign_examples import MAKERS
 
 import newleaf
 from newleaf.cli.main import run
+from newleaf.evaluation import choice
 from newleaf.evaluation.choice import Item, ids_of, measured
 from newleaf.evaluation.suite import read_suite, shipped
+from newleaf.tokens.foreign import load_tokenizer
+from newleaf.tokens.tokenizer import Tokenizer
 from newleaf.workers import Workers
 
 ITEMS = [
-    Item("the leaf is", (" green", " a", " new, and old"), 1),
+    Item("the leaf is", ("green", "a", "new, and old"), 1, " "),
     Item("春眠不觉晓", ("，处处", "。"), 0),
     Item("", ("spring", "wood"), 1),
 ]
@@ -25,14 +31,14 @@ def test_the_likeliest_choice_is_the_one_that_transformers_finds_likeliest(train
     right, normed = [], []
     for item in ITEMS:
         sums = []
-        for choice in item.choices:
-            ids, said = ids_of(model.tokenizer, item.prompt, choice, model.config.context)
+        for prompt, way in item.pairs:
+            ids, said = ids_of(model.tokenizer, prompt, way, model.config.context)
             with torch.inference_mode():
                 scores = judge(torch.tensor([ids[:-1]])).logits[0].log_softmax(-1)
             sums.append(float(sum(scores[place - 1, ids[place]] for place in range(len(ids) - said, len(ids)))))
         right.append(max(range(len(sums)), key=sums.__getitem__) == item.right)
-        lengths = [len(choice.encode()) for choice in item.choices]
-        normed.append(max(range(len(sums)), key=lambda n, s=sums, b=lengths: s[n] / b[n]) == item.right)
+        lengths = [len(way) for way in item.choices]
+        normed.append(max(range(len(sums)), key=lambda n, s=sums, c=lengths: s[n] / c[n]) == item.right)
     found = measured(model.decoder, model.tokenizer, "choice", ITEMS, Workers(1))
     assert found["accuracy"].value == pytest.approx(sum(right) / len(right))
     assert found["accuracy_norm"].value == pytest.approx(sum(normed) / len(normed))
@@ -44,6 +50,46 @@ def test_white_space_at_the_end_of_a_prompt_belongs_to_the_choice(trained: Path)
     ids, said = ids_of(tokenizer, "", "green", 64)
     assert (ids[0], said) == (tokenizer.end_of_text, len(ids) - 1)
     assert len(ids_of(tokenizer, "leaf " * 100, "green", 16)[0]) == 17
+
+
+def test_lengths_are_those_of_the_choices_in_characters(monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
+    """Without what stands before them, and a character of Chinese is one: 20 nats for 4 characters against 11 for 2."""
+    model = newleaf.load(trained)
+    nats = np.array([20.0, 11.0]), np.array([False, False])
+    monkeypatch.setattr(choice, "log_likelihoods", lambda *arguments: nats)
+    figures = measured(model.decoder, model.tokenizer, "choice", [Item("a", ("leaf", "新叶"), 0, " ")], Workers(1))
+    assert {name: figure.value for name, figure in figures.items()} == {"accuracy": 0.0, "accuracy_norm": 1.0}
+    figures = measured(model.decoder, model.tokenizer, "cloze", [Item("a", ("b",)), Item("c", ("d",))], Workers(1))
+    assert figures["perplexity"].value == pytest.approx(math.exp(15.5))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_without_a_prompt_stands_what_the_model_reads_for_none(kind: str, tmp_path: Path) -> None:
+    """The token that a text begins with, if there is one: not always the one that ends it."""
+    MAKERS[kind](tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    begin = tokenizer.prompt("")
+    assert ids_of(tokenizer, "", "to be", 64) == ([*begin, *tokenizer.encode("to be")], len(tokenizer.encode("to be")))
+    assert (begin == [tokenizer.end_of_text]) == (kind not in ("llama3", "llama2"))
+
+
+def test_a_token_across_the_border_counts_for_nothing_unless_it_is_all() -> None:
+    tokenizer = Tokenizer.train(["新叶", "the"] * 40, 300)
+    first, second = tokenizer.encode("新"), tokenizer.encode("叶")
+    assert len(tokenizer.encode("新叶")) == 1 < len(second), "the two letters are one token"
+    ids, said = ids_of(tokenizer, "新", "叶 the", 64)
+    assert (ids, said) == ([*first, *tokenizer.encode("新叶 the")[len(first) :]], len(tokenizer.encode("新叶 the")) - len(first))
+    assert ids_of(tokenizer, "新", "叶", 64) == ([*first, *second], len(second))
+    assert ids_of(tokenizer, "the", "", 64) == ([*tokenizer.encode("the"), tokenizer.end_of_text], 1)
+
+
+@pytest.mark.parametrize(("said", "expected"), [("", ""), ('delimiter = " "', " ")])
+def test_a_pair_begins_with_a_delimiter_only_where_the_suite_says_so(said: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(
+        f'[[task]]\nname = "p"\nkind = "pairs"\n{said}\nitems = [{{ sentence_good = "a", sentence_bad = "b" }}]\n'
+    )
+    [task] = read_suite(str(tmp_path / "p.toml"), None)
+    assert [item.pairs for item in task.items()] == [[("", expected + "a"), ("", expected + "b")]]
 
 
 def test_a_cloze_is_right_where_the_model_would_write_it(trained: Path) -> None:

@@ -57,6 +57,7 @@ METRICS = {  # of tasks, the first that a task has is its headline
     "stops": Words("answers that end by themselves", "自行结束的回答"),
     "calibration_error": Words("calibration error", "校准误差"),
     "margin": Words("margin of reward", "奖励差"),
+    "perplexity": Words("perplexity of what follows", "所接内容的困惑度"),
     "val_loss": Words("held-out loss", "留出损失"),
 }
 
@@ -72,8 +73,8 @@ RIVALS = {
     "the longer answer": Words("taking the longer answer", "取更长的回答"),
 }
 
-LOWER_IS_BETTER = ("val_loss", "calibration_error")
-NO_HEADLINE = ("stops", "calibration_error", "margin")  # say nothing of how good answers are
+LOWER_IS_BETTER = ("val_loss", "calibration_error", "perplexity")
+NO_HEADLINE = ("stops", "calibration_error", "margin", "perplexity")  # say nothing of how good answers are
 
 SCRIPTS = {
     "latin": Words("Latin", "拉丁字母"),

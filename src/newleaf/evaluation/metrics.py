@@ -43,6 +43,17 @@ def mean(values: Sequence[float]) -> Figure:
     return Figure(float(found.mean()), float(found.std(ddof=1) / math.sqrt(len(found))) if len(found) > 1 else None)
 
 
+def perplexity(nats: Sequence[float]) -> Figure:
+    """Of texts that cost so much each; its standard error is that of the mean, carried through the exponential.
+
+    >>> perplexity([0.0, 2.0])
+    Figure(value=2.718281828459045, stderr=2.718281828459045)
+    """
+    found = mean(nats)
+    value = math.exp(min(found.value, 700.0))
+    return Figure(value, None if found.stderr is None else value * found.stderr)
+
+
 def words(text: str) -> list[str]:
     """
     >>> words("GPT 是一个 language model。")

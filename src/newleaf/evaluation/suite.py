@@ -7,7 +7,7 @@ files = "copa.jsonl"            # one or several, with * and ?; or: items = [{â€
 prompt = "query"                # the columns; these are what they are called where nothing is said
 choices = "choices"
 answer = "gold"
-delimiter = " "                 # between a prompt and how it goes on
+delimiter = " "                 # between a prompt and how it goes on; of pairs before both sentences, "" where nothing is said
 most = 500                      # items, the first of each file
 """
 
@@ -31,6 +31,7 @@ COLUMNS = {
     "cloze": {"prompt": "context", "answer": "continuation"},
     "search": {"question": "question", "passage": "context"},
 }
+DELIMITER = {"choice": " ", "pairs": "", "cloze": " ", "search": ""}  # where nothing is said
 OTHERS = {"name", "kind", "files", "items", "delimiter", "most"}
 
 
@@ -67,18 +68,17 @@ class SuiteTask:
         missing = [name for name in names.values() if name not in row]
         if missing:
             raise TextError(f"{where} has no column {missing[0]!r}", where=where, expected=", ".join(names.values()))
-        values, delimiter = {role: row[name] for role, name in names.items()}, str(self.said.get("delimiter", " "))
+        values, delimiter = {role: row[name] for role, name in names.items()}, str(self.said.get("delimiter", DELIMITER[self.kind]))
         if self.kind == "pairs":
-            return Item("", (str(values["good"]), str(values["bad"])))
+            return Item("", (str(values["good"]), str(values["bad"])), delimiter=delimiter)
         if self.kind == "search":
             return Item(str(values["question"]), (str(values["passage"]),))
         if self.kind == "cloze":
-            return Item(str(values["prompt"]), (delimiter + str(values["answer"]),))
-        choices = tuple(delimiter + str(choice) for choice in values["choices"])
-        right = values["answer"]
+            return Item(str(values["prompt"]), (str(values["answer"]),), delimiter=delimiter)
+        choices, right = tuple(map(str, values["choices"])), values["answer"]
         if not isinstance(right, int) or not 0 <= right < len(choices):
             raise TextError(f"{where} has the answer {right!r}", where=where, expected=f"0 to {len(choices) - 1}")
-        return Item(str(values["prompt"]), choices, right)
+        return Item(str(values["prompt"]), choices, right, delimiter)
 
 
 def read_suite(name: str, folder: Path | None) -> list[SuiteTask]:
