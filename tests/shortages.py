@@ -82,11 +82,11 @@ def short_muon(error: str, at: int) -> Callable[..., None]:
     return muon_
 
 
-def short_windows(error: str, most: int) -> Callable[..., bits.Score]:
+def short_windows(error: str, most: int) -> Callable[..., bits.Nats]:
     """Scores that memory suffices for if there are at most so many windows in a group."""
     real = bits.score_windows
 
-    def score_windows(model: Decoder, ids: Any, group: list[bits.Window]) -> bits.Score:
+    def score_windows(model: Decoder, ids: Any, group: list[bits.Window]) -> bits.Nats:
         if len(group) > most:
             ERRORS[error]()
         return real(model, ids, group)

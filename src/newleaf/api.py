@@ -186,9 +186,10 @@ def evaluate(
     """Bits per byte of a model on text; of a tuned model, how well it does its task on examples. Without `data` on what the run itself
     held out. The columns are named as in `tune`.
 
-    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, or {examples, accuracy, macro_f1, calibration_error} of
-    a model that classifies, or {examples, loss, stops, …}; all that is measured by examples is {value, stderr}. With a `suite`, a TOML file
-    or the name of one that comes with newleaf, {task: {items, accuracy, …}}; `data` is then the folder of its files.
+    Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, of `data` also {files: [{path, bits_per_byte, perplexity,
+    bytes, tokens, documents}, …]}; or {examples, accuracy, macro_f1, calibration_error} of a model that classifies, or {examples, loss,
+    stops, …}; all that is measured by examples is {value, stderr}. With a `suite`, a TOML file or the name of one that comes with newleaf,
+    {task: {items, accuracy, …}}; `data` is then the folder of its files.
     """
     with importing_torch():
         from newleaf.evaluation.suite import read_suite

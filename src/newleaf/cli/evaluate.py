@@ -4,9 +4,15 @@ import json
 from typing import Any
 
 from newleaf import api
+from newleaf.cli.console import printable
+from newleaf.cli.table import padded
 from newleaf.cli.words import Json, column_names, inputs
 from newleaf.conversion.wording import METRICS, RIVALS
 from newleaf.runtime import language
+
+FILE_HEADS = ("bits per byte", "perplexity", "bytes", "tokens", "documents", "file")
+WIDTHS = (13, 11, 12, 8, 9)  # in columns, of all but the last
+MOST_FILES = 40
 
 
 def evaluate(
@@ -69,6 +75,34 @@ def show_bits(result: dict[str, Any]) -> None:
     else:
         print(f"{bits:.4f} bits per byte (± {stderr:.4f}) · perplexity {perplexity:,.2f} · {loss:.4f} nats a token")
         print(f"{num_bytes} bytes, {tokens} tokens, {documents} documents")
+    for line in files_table(result.get("files", []), language() == "zh"):
+        print(line)
+
+
+def files_table(files: list[dict[str, Any]], chinese: bool) -> list[str]:
+    """A line a file, the worst last; nothing where there is only one, and of very many the worst.
+
+    >>> row = {"bits_per_byte": 1.5, "perplexity": 20.0, "bytes": 4000, "tokens": 1500, "documents": 1}
+    >>> print("\\n".join(files_table([{"path": "b.txt", **row}, {"path": "a.txt", **row, "bits_per_byte": 1.25}], False)))
+    bits per byte   perplexity         bytes    tokens  documents  file
+           1.2500        20.00         4,000     1,500          1  a.txt
+           1.5000        20.00         4,000     1,500          1  b.txt
+    """
+    if len(files) < 2:
+        return []
+    heads = ("每字节比特", "困惑度", "字节", "词元", "文档", "文件") if chinese else FILE_HEADS
+    ordered = sorted(files, key=lambda row: row["bits_per_byte"])
+    left_out = len(ordered[:-MOST_FILES])
+    more = f"…（还有 {left_out:,} 个更好的文件；--json 列出全部）" if chinese else f"… and {left_out:,} better ones (--json has all)"
+    lines = [heads, *(file_line(row) for row in ordered[-MOST_FILES:])]
+    table = ["  ".join([*(padded(text, width) for text, width in zip(line, WIDTHS, strict=False)), line[-1]]) for line in lines]
+    return [table[0], *([more] if left_out else []), *table[1:]]
+
+
+def file_line(row: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of one file."""
+    counts = (f"{row[name]:,}" for name in ("bytes", "tokens", "documents"))
+    return f"{row['bits_per_byte']:.4f}", f"{row['perplexity']:,.2f}", *counts, printable(row["path"])
 
 
 def show_metrics(result: dict[str, Any]) -> None:

@@ -6,11 +6,12 @@ is predicted from at least half a context, but for the first. Computed in float3
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from newleaf.batches.pretrain import Stream
@@ -20,6 +21,8 @@ from newleaf.memory import Shortage, attempt, release
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
 from newleaf.workers import Workers
+
+Nats = npt.NDArray[np.float64]
 
 LONGEST = 2048  # tokens of a window
 WINDOW_TOKENS = 4096  # at once: enough to keep the processor busy, little enough to fit everywhere
@@ -53,6 +56,14 @@ class Score:
         """Standard error of the bits per byte, tokens taken as independent."""
         variance = max(0.0, self.nats_squared / self.tokens - self.loss**2)
         return math.sqrt(variance * self.tokens) / math.log(2) / num_bytes
+
+
+NOTHING = Score(0.0, 0, 0.0)
+
+
+def score_of(nats: Nats) -> Score:
+    """Of some targets."""
+    return Score(float(nats.sum()), len(nats), float(np.square(nats).sum()))
 
 
 @dataclass(frozen=True)
@@ -116,25 +127,51 @@ def score(
     Where memory runs out there is `room` for half as many windows at once from then on, down to one in the calling thread; that changes
     the score by rounding at most. OutOfMemoryError if not even one fits.
     """
-    workers, room, total = workers or Workers(1), room or Room(), Score(0.0, 0, 0.0)
+    return sum(map(score_of, losses(model, ids, context, workers, between, room)), NOTHING)
+
+
+def score_parts(model: Decoder, ids: Stream, ends: Sequence[int], context: int, workers: Workers | None = None) -> list[Score]:
+    """The same by the parts of a text: `ends` are the targets up to the end of each, the last of them all targets. Their sum is the score
+    of the whole: each target belongs to one part, and is predicted from what stands before it, whatever part that is in."""
+    scores, place, part = [NOTHING] * len(ends), 0, 0
+    for nats in losses(model, ids, context, workers):
+        following = place + len(nats)
+        while place < following:
+            stop = min(ends[part], following)
+            scores[part] += score_of(nats[len(nats) - (following - place) : len(nats) - (following - stop)])
+            place, part = stop, part + (stop == ends[part])
+    return scores
+
+
+def losses(
+    model: Decoder,
+    ids: Stream,
+    context: int,
+    workers: Workers | None = None,
+    between: Callable[[], None] = lambda: None,
+    room: Room | None = None,
+) -> Iterator[Nats]:
+    """(n,) nats of the next few targets, again and again up to the last; as `score` says."""
+    workers, room = workers or Workers(1), room or Room()
     waiting = windows(len(ids), context)
     while True:
         at_once = room.windows or workers.count * max(1, WINDOW_TOKENS // context)
         several = workers if at_once >= workers.count else Workers(1)
         some = list(islice(waiting, 2 * at_once))
         if not some:
-            return total
+            return
         try:
-            total = sum(attempt(score_each, model, ids, batched(iter(some), at_once // several.count), several), total)
+            found = attempt(score_each, model, ids, batched(iter(some), at_once // several.count), several)
         except Shortage:
             release(model.device.type)
             room.halve(min(at_once, len(some)), context)
             waiting = chain(some, waiting)
         else:
+            yield from found
             between()
 
 
-def score_each(model: Decoder, ids: Stream, groups: Iterator[list[Window]], workers: Workers) -> list[Score]:
+def score_each(model: Decoder, ids: Stream, groups: Iterator[list[Window]], workers: Workers) -> list[Nats]:
     """Each group by one of the workers."""
     return workers.map(lambda group: score_windows(model, ids, group), groups)
 
@@ -152,11 +189,10 @@ def batched(every: Iterator[Window], rows: int) -> Iterator[list[Window]]:
 
 
 @torch.inference_mode()
-def score_windows(model: Decoder, ids: Stream, group: list[Window]) -> Score:
-    """The targets of windows of one length that are not yet scored."""
+def score_windows(model: Decoder, ids: Stream, group: list[Window]) -> Nats:
+    """(n,) nats of the targets of neighbouring windows of one length that are not yet scored, in their order."""
     rows = np.stack([ids[w.start : w.start + w.length + 1] for w in group]).astype(np.int64)  # (B, T + 1)
     block = torch.from_numpy(rows).to(model.device)
     skipped = torch.tensor([[w.skipped] for w in group], device=block.device)
     wanted = torch.arange(block.shape[1] - 1, device=block.device) >= skipped  # (B, T)
-    losses = token_losses(model.hidden(block[:, :-1])[wanted], model.head_weight, block[:, 1:][wanted]).double()
-    return Score(float(losses.sum()), losses.numel(), float(losses.square().sum()))
+    return token_losses(model.hidden(block[:, :-1])[wanted], model.head_weight, block[:, 1:][wanted]).double().cpu().numpy()

@@ -1,6 +1,7 @@
 """A model and data in, figures out, by the same functions that training reports: bits per byte of text, or what its task is judged by."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,34 +115,61 @@ def require_known(model: Model, rows: Sequence[Labelled]) -> None:
 
 
 def bits_per_byte(model: Model, data: Sequence[str], column: str | None) -> dict[str, Any]:
-    """{bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}; without `data` of the run's own held-out text."""
-    ids, num_bytes, documents = held_out(model) if not data else encoded(model, data, column)
-    result = bits.score(model.decoder, ids, bits.window(model.config), workers_for(str(model.decoder.device), available_cores()))
-    return {
+    """{bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, and of `data` also `files`, in their order, each {path,
+    bits_per_byte, perplexity, bytes, tokens, documents}; without `data` of the run's own held-out text."""
+    ids, parts = encoded(model, data, column) if data else held_out(model)
+    ends = np.cumsum([part.tokens for part in parts]).tolist()
+    scores = bits.score_parts(
+        model.decoder, ids, ends, bits.window(model.config), workers_for(str(model.decoder.device), available_cores())
+    )
+    result, num_bytes = sum(scores, bits.NOTHING), sum(part.bytes for part in parts)
+    figures = {
         "bits_per_byte": result.bits_per_byte(num_bytes),
         "perplexity": result.perplexity,
         "loss": result.loss,
         "bytes": num_bytes,
         "tokens": result.tokens,
-        "documents": documents,
+        "documents": sum(part.documents for part in parts),
         "stderr": result.stderr(num_bytes),
     }
+    return figures | ({"files": [part.figures(score) for part, score in zip(parts, scores, strict=True)]} if data else {})
 
 
-def encoded(model: Model, data: Sequence[str], column: str | None) -> tuple[Stream, int, int]:
-    """EOT d1 EOT d2 … EOT of the text, its UTF-8 bytes, the number of documents."""
+@dataclass
+class Part:
+    """One file of a text: a document's end-of-text, which the model has to foresee, counts among its tokens."""
+
+    path: str
+    bytes: int = 0  # UTF-8
+    tokens: int = 0
+    documents: int = 0
+
+    def figures(self, score: bits.Score) -> dict[str, Any]:
+        """What is told of it. A file has at least one character, so no figure divides by 0."""
+        found = {"path": self.path, "bits_per_byte": score.bits_per_byte(self.bytes), "perplexity": score.perplexity}
+        return found | {"bytes": self.bytes, "tokens": score.tokens, "documents": self.documents}
+
+
+def encoded(model: Model, data: Sequence[str], column: str | None) -> tuple[Stream, list[Part]]:
+    """EOT d1 EOT d2 … EOT of the text, and its files in their order."""
     tokenizer = model.tokenizer
-    parts, num_bytes, documents = [np.array([tokenizer.end_of_text])], 0, 0
-    for document in Corpus(data, column=column, stdin=stdin_for(data)):
-        parts += [np.array(tokenizer.encode(document.text)), np.array([tokenizer.end_of_text])]
-        num_bytes, documents = num_bytes + len(document.text.encode()), documents + 1
-    if not num_bytes:
+    ids, parts = [np.array([tokenizer.end_of_text])], list[Part]()
+    corpus = Corpus(data, column=column, stdin=stdin_for(data))
+    for document in corpus:
+        if not parts or parts[-1].path != corpus.reading:
+            parts.append(Part(corpus.reading))
+        part = parts[-1]
+        ids += [np.array(tokenizer.encode(document.text)), np.array([tokenizer.end_of_text])]
+        part.bytes += len(document.text.encode())
+        part.tokens += len(ids[-2]) + 1
+        part.documents += 1
+    if not parts:
         raise TextError(f"{', '.join(data)} holds no text", expected="at least one character")
-    return np.concatenate(parts).astype(np.int64), num_bytes, documents
+    return np.concatenate(ids).astype(np.int64), parts
 
 
-def held_out(model: Model) -> tuple[Stream, int, int]:
-    """What the run itself held out and scored."""
+def held_out(model: Model) -> tuple[Stream, list[Part]]:
+    """What the run itself held out and scored, as one part."""
     run = Run(model.path)
     if not run.begun or "task" in read_manifest(run):
         raise ModelError(
@@ -152,4 +180,4 @@ def held_out(model: Model) -> tuple[Stream, int, int]:
     data = open_data(run, verify=True)
     scored = run.read_summary().get("val_tokens") if run.read_summary().get("final_val_bpb") is not None else None
     ids = data.val[: scored + 1 if scored else len(data.val)]
-    return ids, data.num_bytes(ids[1:]), int(data.manifest["val"]["num_documents"])
+    return ids, [Part("", data.num_bytes(ids[1:]), len(ids) - 1, int(data.manifest["val"]["num_documents"]))]

@@ -47,6 +47,7 @@ class Corpus:
         self.repaired: list[Repaired] = []
         self.num_files = 0
         self.at = Path()  # the file that is being read
+        self.reading = ""  # what that is called, stdin among them
         self.left_out: dict[Path, None] = {}  # because they changed between two readings
         self._noted: Noted | None = None  # the files of the first of them
         self._settled = 0  # of those left out, how many were so by then
@@ -67,9 +68,11 @@ class Corpus:
             if isinstance(found, Path):
                 if found in self.left_out:
                     continue
-                self.at = found
+                self.at, self.reading = found, shown(found)
                 if self._noted is None:
                     noted.add(found)
+            elif isinstance(found, bytes):
+                self.reading = "stdin"
             for document in reading.documents(found):
                 num_documents += 1
                 yield document
