@@ -44,6 +44,11 @@ def finished(language: str = "en", steps: int = 1240) -> RunFacts:
         "vocab_size": 1024, "context": 256, "stopped_by": "budget", "seed": 0, "exact": True, "clock_decisions": [],
         "fingerprint": "torch 2.13.0 · x86_64 AVX512 · cpu · 2 threads · 1 process", "version": "0.1.0",
         "baselines": {"uniform": 8.0, "unigram": 4.829, "fivegram": 2.408, "xz": 2.516},
+        "originality": {
+            "copied_share": 0.012, "longest_copy": 41, "repetition": 0.03, "distinct_1": 0.2, "distinct_2": 0.63, "tokens": 4096,
+            "longest_text": verse[:12], "searched_tokens": 361_000,
+            "held_out": {"copied_share": 0.0, "longest_copy": 19, "repetition": 0.02, "distinct_1": 0.2, "distinct_2": 0.7, "tokens": 3990},
+        },
     }  # fmt: skip
     plan = {
         "seed": 0, "budget.minutes": 10.0, "model.family": "qwen3", "model.width": 256, "model.depth": 4, "model.heads": 4,
@@ -80,7 +85,7 @@ def row(step: int, steps: int) -> dict[str, Any]:
 def unfinished() -> RunFacts:
     """Killed at a third of its time: no final figures."""
     run = finished()
-    null = {"stopped_by": None, "final_val_bpb": None, "best_step": 372, "val_bpb": 1.83}
+    null = {"stopped_by": None, "originality": None, "final_val_bpb": None, "best_step": 372, "val_bpb": 1.83}
     return replace(run, summary={**run.summary, **null}, metrics=run.metrics[:400], samples=run.samples[:4])
 
 
@@ -109,7 +114,13 @@ def hostile() -> RunFacts:
     return RunFacts(
         name=ATTACK,
         path=f"runs/{ATTACK}",
-        summary={**run.summary, "stopped_by": ATTACK, "fingerprint": ATTACK, "version": ATTACK},
+        summary={
+            **run.summary,
+            "originality": {"longest_copy": 3, "longest_text": ATTACK},
+            "stopped_by": ATTACK,
+            "fingerprint": ATTACK,
+            "version": ATTACK,
+        },
         metrics=[*run.metrics, {"step": 3, "loss": ATTACK, "val_bpb": math.nan}, {"step": ATTACK, "loss": 1.0}],
         plan={**run.plan, ATTACK: ATTACK, "data.column": ATTACK},
         reasons={"model.width": {"en": ATTACK, "zh": ATTACK}, "optim.lr": ATTACK, ATTACK: ATTACK},

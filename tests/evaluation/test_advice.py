@@ -16,16 +16,26 @@ def with_summary(**figures: Any) -> RunFacts:
     return replace(HEALTHY, summary={**HEALTHY.summary, **figures})
 
 
+def with_originality(people: float = 0.0, **figures: Any) -> RunFacts:
+    known = HEALTHY.summary["originality"]
+    beside = {**known["held_out"], **dict.fromkeys(figures, people)}
+    return with_summary(originality={**known, **figures, "held_out": beside})
+
+
 def with_manifest(**figures: Any) -> RunFacts:
     return replace(HEALTHY, manifest={**HEALTHY.manifest, **figures})
 
+
+COMMON = with_originality(people=0.35, copied_share=0.4, repetition=0.4)  # a text that people fill with what was said before
 
 CASES = {
     "stopped": [example_runs.unfinished(), example_runs.empty(), *(with_summary(stopped_by=by) for by in ("signal", "nan", "error", None))],
     "overfitting": [with_summary(final_val_bpb=1.72), example_runs.overfitted()],
     "worse_than_baseline": [with_summary(val_bpb=2.5, final_val_bpb=2.5)],
     "too_little_text": [with_summary(stopped_by="text"), with_summary(epochs=40.0), with_summary(train_bytes=30_000)],
-    "repetition": [example_runs.overfitted()],
+    "copying": [with_originality(copied_share=0.3)],
+    "known_before": [with_originality(people=0.8, copied_share=0.8)],
+    "repetition": [example_runs.overfitted(), with_originality(repetition=0.4)],
     "held_out_in_part": [with_summary(val_bytes=64_000)],
     "small_held_out": [replace(with_summary(val_bytes=3000), manifest={"val_bytes": 3000})],
     "text_left_out": [with_manifest(num_skipped=3, skipped_counts={"not text": 1, "hidden": 2})],
@@ -39,7 +49,9 @@ def test_the_warning_is_given(key: str, run: RunFacts) -> None:
     assert key in [advice.key for advice in advise(run)]
 
 
-@pytest.mark.parametrize("run", [HEALTHY, example_runs.finished("zh"), with_summary(final_val_bpb=1.605), with_manifest(duplicates=9)])
+@pytest.mark.parametrize(
+    "run", [HEALTHY, example_runs.finished("zh"), with_summary(final_val_bpb=1.605), with_manifest(duplicates=9), COMMON]
+)
 def test_a_healthy_run_gets_no_warning(run: RunFacts) -> None:
     assert advise(run) == []
 

@@ -39,7 +39,7 @@ RUNS = {
     ),
     "no evaluation": replace(example_runs.finished(), metrics=[{"step": 1, "loss": 7.0, "lr": 0.0}], summary={}),
 }
-SECTIONS = ["result", "warnings", "curves", "samples", "text", "speed", "plan", "next"]
+SECTIONS = ["result", "warnings", "curves", "samples", "originality", "text", "speed", "plan", "next"]
 
 
 class Page(HTMLParser):
@@ -161,6 +161,39 @@ def test_no_place_lets_markup_through(place: str) -> None:
 def test_a_finished_run_shows_its_figure_and_every_baseline() -> None:
     text = Page(render(RUNS["finished"])).shown["en"]
     assert all(figure in text for figure in ("1.60", "8.00", "4.83", "2.41", "2.52", "34% fewer", "58%", "1.50 to 1.90"))
+
+
+def test_what_a_model_copied_stands_beside_what_people_repeat() -> None:
+    shown = Page(render(RUNS["finished"])).shown
+    sentence = (
+        "1.2% of what it writes stands word for word in the training text, 32 tokens in a row or more; the longest stretch is 41 tokens."
+    )
+    assert sentence in shown["en"] and f"{sentence} Of the held-out text, which people wrote, it is 0%, and 19 tokens." in card(
+        RUNS["finished"]
+    )
+    assert (
+        "有 1.2% 与训练文本一字不差（连续 32 个词元以上）；最长的一段有 41 个词元。作为对照，人写的留出文本里是 0%，最长 19 个词元。"
+        in shown["zh"]
+    )
+    assert all(figure in shown["en"] for figure in ("63%", "70%", "4,096", "3,990", " of fire, th", "about 89 bytes"))
+    assert "copies were looked for" not in shown["en"]
+    assert " of fire, th" not in card(replace(RUNS["finished"], samples=()))  # the card holds counts, never the text
+
+
+def test_how_far_copies_were_looked_for_is_said_where_it_was_not_everywhere() -> None:
+    run = RUNS["finished"]
+    part = {**run.summary, "originality": {**run.summary["originality"], "searched_tokens": 90_000}}
+    shown = Page(render(replace(run, summary=part))).shown
+    assert "copies were looked for in the last 90,000 of 361,000 training tokens only" in shown["en"]
+    assert "只在 361,000 个训练词元的最后 90,000 个里查找照抄" in shown["zh"]
+
+
+def test_without_windows_of_32_tokens_the_longest_stretch_is_told_alone() -> None:
+    run = RUNS["finished"]
+    short = {**run.summary, "originality": {"copied_share": None, "longest_copy": 7, "held_out": {"copied_share": None, "longest_copy": 5}}}
+    shown = Page(render(replace(run, summary=short))).shown
+    assert "The longest stretch of what it writes that stands in the training text is 7 tokens; of the held-out text" in shown["en"]
+    assert "它写的文字里，与训练文本一字不差的最长一段有 7 个词元；人写的留出文本里是 5 个。" in shown["zh"]
 
 
 def test_a_finished_run_is_extended_and_an_unfinished_one_resumed() -> None:

@@ -25,7 +25,7 @@ SUMMARY = re.findall(
     r"\w+",
     """val_bpb val_loss val_bytes val_tokens final_val_bpb best_step train_bytes train_tokens tokens_trained epochs steps seconds
     train_seconds tokens_per_second flops_per_second matmul_flops_per_second mfu parameters vocab_size context micro_batch stopped_by seed
-    fingerprint exact clock_decisions baselines version""",
+    fingerprint exact clock_decisions baselines originality version""",
 )
 
 

@@ -94,6 +94,10 @@ def test_each_task_has_its_figures_beside_what_has_to_be_beaten(task: str, place
     assert ("copy the input" in found["baselines"]) == (task == "translate")
     assert set(found["forgotten"]) == (set() if task == "classify" else {"before", "after"})
     assert (found["task"], found["steps"], found["stopped_by"]) == (task, 12, "budget")
+    assert ("originality" in found) == (task != "classify")
+    if task not in ("classify", "prefer"):  # which write nothing to be judged
+        assert found["originality"]["tokens"] > 0
+        assert found["originality"]["held_out"]["longest_copy"] > 0
     report = Path("out/report.html").read_text("utf-8")
     for heading in ('id="result"', 'id="samples"', 'id="curves"', 'id="text"'):
         assert heading in report

@@ -22,6 +22,7 @@ from newleaf.conversion.wording import (
     Language,
     Words,
     amount,
+    copied,
     count,
     duration,
     languages,
@@ -149,7 +150,14 @@ def figures(facts: RunFacts, language: Language) -> list[str]:
         f"在 {size(scored)} 没有参与训练的文本上，每字节的比特数，越少越好。模型在其上的损失：每词元 {loss:.3f} 奈特。"
         + (f"其他方法只用其中开头的 {size(part)} 来评。" if part else ""),
     )
-    return [title, about.say(language), markdown_table(rows, Words("", ""), Words("bits per byte", "每字节比特"), language)]
+    bits = markdown_table(rows, Words("", ""), Words("bits per byte", "每字节比特"), language)
+    return [title, about.say(language), bits, *own_words(facts, language)]
+
+
+def own_words(facts: RunFacts, language: Language) -> list[str]:
+    """How much of what it writes is copied: counts, never the text."""
+    found = table(facts.summary, "originality")
+    return [copied(found, bool(facts.task)).say(language)] if found else []
 
 
 def task_figures(facts: RunFacts, language: Language) -> list[str]:
@@ -162,7 +170,7 @@ def task_figures(facts: RunFacts, language: Language) -> list[str]:
         mine = number(table(own, name), "value")
         rows += [(Words("**this model**", "**这个模型**"), f"**{metric_shown(name, mine)}**" if mine is not None else "–")]
         found.append(markdown_table(rows, Words("", ""), METRICS[name], language))
-    return found or [Words("Not evaluated yet.", "还没有评估。").say(language)]
+    return [*found, *own_words(facts, language)] if found else [Words("Not evaluated yet.", "还没有评估。").say(language)]
 
 
 def settings(facts: RunFacts, language: Language) -> list[str]:

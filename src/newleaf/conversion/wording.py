@@ -73,6 +73,7 @@ RIVALS = {
     "the longer answer": Words("taking the longer answer", "取更长的回答"),
 }
 
+COPIED_TOKENS = 32  # in a row, equal to what was learned from: where text is not a form, no chance
 LOWER_IS_BETTER = ("val_loss", "calibration_error", "perplexity")
 NO_HEADLINE = ("stops", "calibration_error", "margin", "perplexity")  # say nothing of how good answers are
 
@@ -203,10 +204,10 @@ def duration(seconds: float) -> Words:
 
 def percent(share: float) -> str:
     """
-    >>> percent(0.4219), percent(0.0042)
-    ('42%', '0.4%')
+    >>> percent(0.4219), percent(0.0042), percent(0)
+    ('42%', '0.4%', '0%')
     """
-    return f"{100 * share:.{0 if share >= 0.0995 else 1}f}%"
+    return "0%" if not share else f"{100 * share:.{0 if share >= 0.0995 else 1}f}%"
 
 
 def operations(rate: float) -> str:
@@ -230,6 +231,45 @@ def languages(scripts: Mapping[str, Any]) -> list[str]:
     codes = {"latin": "en", "han": "ja" if japanese else "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru"}
     frequent = sorted((name for name in letters if letters[name] >= 0.05 * total and letters[name]), key=lambda name: -letters[name])
     return list(dict.fromkeys(codes[name] for name in frequent if name in codes))
+
+
+def copied(found: Mapping[str, Any], task: bool = False) -> Words:
+    """How much of what a model writes stands in what it learned from, and how that is with people's text.
+
+    >>> copied({"copied_share": 0.25, "longest_copy": 80, "held_out": {"copied_share": 0.0, "longest_copy": 9}}).en
+    '25% of what it writes stands word for word in the training text, 32 tokens in a row or more; the longest stretch is 80 tokens. Of the \
+held-out text, which people wrote, it is 0%, and 9 tokens.'
+    """
+    beside = found.get("held_out") or {}
+    share, theirs = (None if row.get("copied_share") is None else percent(row["copied_share"]) for row in (found, beside))
+    longest, other = found.get("longest_copy", 0), beside.get("longest_copy", 0)
+    texts = (
+        (Words("its answers", "它的回答"), Words("answers that it learned from", "训练样例的回答"), Words("the right answers", "标准答案"))
+        if task
+        else (
+            Words("what it writes", "它写的文字"),
+            Words("training text", "训练文本"),
+            Words("the held-out text, which people wrote,", "人写的留出文本"),
+        )
+    )
+    own, source, people = texts
+    if share is None:
+        english = f"The longest stretch of {own.en} that stands in the {source.en} is {count(longest)} tokens; of {people.en} "
+        return Words(
+            f"{english.rstrip(' ,')} it is {count(other)}.",
+            f"{own.zh}里，与{source.zh}一字不差的最长一段有 {count(longest)} 个词元；{people.zh}里是 {count(other)} 个。",
+        )
+    english = (
+        f"{share} of {own.en} stands word for word in the {source.en}, {COPIED_TOKENS} tokens in a row or more; the longest stretch is "
+        f"{count(longest)} tokens."
+    )
+    chinese = f"{own.zh}里，有 {share} 与{source.zh}一字不差（连续 {COPIED_TOKENS} 个词元以上）；最长的一段有 {count(longest)} 个词元。"
+    if theirs is None:
+        return Words(english, chinese)
+    return Words(
+        f"{english} Of {people.en} it is {theirs}, and {count(other)} tokens.",
+        f"{chinese}作为对照，{people.zh}里是 {theirs}，最长 {count(other)} 个词元。",
+    )
 
 
 def headline_metric(metrics: Mapping[str, Any]) -> str:

@@ -1,12 +1,15 @@
 """A model and examples whose answers are text in, what it writes and how good that is out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from newleaf.batches.examples import Examples
 from newleaf.evaluation import metrics
 from newleaf.evaluation.metrics import Figure
+from newleaf.evaluation.originality import originality
 from newleaf.generation.engine import Engine
 from newleaf.generation.settings import Sampling
 from newleaf.model.decoder import Decoder
@@ -17,27 +20,54 @@ from newleaf.tokens.templates import end_of_turn
 MOST_TOKENS = 128  # of an answer that is written to be judged
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model answers: `text` without white space around it, and `ids` as they were written."""
+
+    text: str
+    ids: list[int]
+    stopped: bool  # by itself
+
+
 def answer_figures(
-    model: Decoder, tokenizer: AnyTokenizer, examples: Examples, rows: Sequence[Example], some: Sequence[int], names: Sequence[str]
+    written: Sequence[Answer],
+    tokenizer: AnyTokenizer,
+    examples: Examples,
+    rows: Sequence[Example],
+    some: Sequence[int],
+    names: Sequence[str],
 ) -> dict[str, Figure]:
-    """The metrics of these names, as far as their libraries are installed, and the share of answers that end by themselves; of the last
-    answers in some of the examples, `rows` being the same as people read them."""
-    written = write_answers(model, tokenizer, examples, some)
+    """The metrics of these names, as far as their libraries are installed, and the share of answers that end by themselves; `written` to
+    some of the examples, `rows` being the same as people read them."""
     wanted = [right_answers(tokenizer, examples, rows[number], number) for number in some]
-    texts = [text for text, _ in written]
+    texts = [answer.text for answer in written]
     found = {name: metrics.figure(name, texts, wanted) for name in names if metrics.installed(name)}
-    return found | {"stops": metrics.mean([float(stopped) for _, stopped in written])}
+    return found | {"stops": metrics.mean([float(answer.stopped) for answer in written])}
 
 
-def write_answers(model: Decoder, tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int]) -> list[tuple[str, bool]]:
-    """(what the model answers, whether it stopped by itself) to the last question of some examples; always the likeliest token."""
+def answers_of_its_own(
+    written: Sequence[Answer], tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int], training: Examples
+) -> dict[str, Any] | None:
+    """`originality` of what was written to some examples, beside their right answers, compared with the training answers."""
+    right = [np.array([id for id in last_answer(examples, number)[1] if not tokenizer.is_special(id)], np.int64) for number in some]
+    no_token = -1  # what is no answer equals nothing
+    return originality(
+        [np.array(answer.ids, np.int64) for answer in written],
+        right,
+        np.where(training.answers, training.ids.astype(np.int64), no_token),
+        tokenizer,
+    )
+
+
+def write_answers(model: Decoder, tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int]) -> list[Answer]:
+    """What the model answers to the last question of some examples; always the likeliest token."""
     engine = Engine(model, tokenizer, ends=[tokenizer.end_of_text, end_of_turn(tokenizer)])
     found = []
     for number in some:
         prompt, _ = last_answer(examples, number)
         room = model.config.context - len(prompt)
         sample = engine.generate(prompt, Sampling(max_tokens=max(1, min(MOST_TOKENS, room)), temperature=0))[0]
-        found.append((sample.text.strip(), sample.stopped_by == "end"))
+        found.append(Answer(sample.text.strip(), sample.ids, sample.stopped_by == "end"))
     return found
 
 

@@ -11,7 +11,7 @@ from newleaf.batches.pretrain import PretrainBatches
 from newleaf.checkpoint.state import State
 from newleaf.evaluation import metrics
 from newleaf.evaluation.examples import score_answers
-from newleaf.evaluation.written import answer_bytes, answer_figures, right_answers, write_answers
+from newleaf.evaluation.written import Answer, answer_bytes, answer_figures, answers_of_its_own, right_answers, write_answers
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
 from newleaf.jobs.view import View
@@ -37,6 +37,8 @@ class Answers(Tuning):
 
     def __init__(self, setup: Setup[ExampleData], view: View, task: Task) -> None:
         super().__init__(setup, view, task)
+        self.written: list[Answer] = []  # the answers that were judged last
+        self.originality: dict[str, Any] | None = None
         self.num_written: int = setup.run.read_summary().get("written") or NUM_WRITTEN
 
     def batches(self, state: State) -> Callable[[int], Batch]:
@@ -68,8 +70,14 @@ class Answers(Tuning):
         super().begin(model)
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        found = answer_figures(merged(model), self.data.tokenizer, self.data.val, self.data.rows("val"), self.some, self.task.metrics)
+        self.written = write_answers(merged(model), self.data.tokenizer, self.data.val, self.some)
+        found = answer_figures(self.written, self.data.tokenizer, self.data.val, self.data.rows("val"), self.some, self.task.metrics)
         return {name: each.as_json() for name, each in found.items()}
+
+    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+        super().finish(model, judged, between)
+        if self.written:  # by the model that is kept, which was judged last
+            self.originality = answers_of_its_own(self.written, self.data.tokenizer, self.data.val, self.some, self.data.train)
 
     @property
     def some(self) -> range:
@@ -77,7 +85,7 @@ class Answers(Tuning):
         return range(min(self.num_written, len(self.data.val)))
 
     def figures(self) -> dict[str, Any]:
-        return super().figures() | {"written": self.num_written}
+        return super().figures() | {"written": self.num_written, "originality": self.originality}
 
     def rivals(self) -> dict[str, Any]:
         if self.task.name not in COPIED:
@@ -96,8 +104,8 @@ class Answers(Tuning):
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         rows = self.data.rows("val")
         some = list(range(min(NUM_SAMPLES, len(rows))))
-        for number, (text, _) in zip(some, write_answers(merged(model), self.data.tokenizer, self.data.val, some), strict=True):
-            yield turns_of(rows[number])[-2][1] + "\n", text
+        for number, answer in zip(some, write_answers(merged(model), self.data.tokenizer, self.data.val, some), strict=True):
+            yield turns_of(rows[number])[-2][1] + "\n", answer.text
 
 
 def together(examples: tuple[np.ndarray, np.ndarray], windows: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -14,7 +14,7 @@ from newleaf.evaluation import bits, choice, search
 from newleaf.evaluation.examples import score_answers
 from newleaf.evaluation.labels import label_figures
 from newleaf.evaluation.suite import SuiteTask
-from newleaf.evaluation.written import answer_figures
+from newleaf.evaluation.written import answer_figures, write_answers
 from newleaf.jobs.loaded import Model
 from newleaf.runs import Run, in_shell
 from newleaf.runtime import available_cores
@@ -76,7 +76,8 @@ def answer_metrics(model: Model, task: Task, data: Sequence[str], columns: Colum
         examples, rows = opened.val, opened.rows("val")
     some = list(range(len(examples)))
     loss = score_answers(model.decoder, examples, some, workers, lambda: None).loss
-    found = answer_figures(model.decoder, model.tokenizer, examples, rows, some[:MOST_WRITTEN], task.metrics)
+    written = write_answers(model.decoder, model.tokenizer, examples, some[:MOST_WRITTEN])
+    found = answer_figures(written, model.tokenizer, examples, rows, some[:MOST_WRITTEN], task.metrics)
     return {"examples": len(examples), "loss": loss, **{name: figure.as_json() for name, figure in found.items()}}
 
 

@@ -187,7 +187,7 @@ class Job:
         if state.step % setup.plan.every["sample"]:
             self.on_sample(state, loop.model)
         write_plan(setup.run, setup.plan, setup.inputs, taken=state.decisions)
-        self.subject.finish(loop.model, self.best)
+        self.subject.finish(loop.model, self.best, self._leave_if_asked)
         state.seconds = setup.stopwatch()
         return self._write("text" if enough(state.decisions) else "budget")
 

@@ -95,5 +95,5 @@ class Preferences(Answers):
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         rows = [row for row in self.data.rows("val") if isinstance(row, Preference)][:NUM_SAMPLES]
         written = write_answers(merged(model), self.data.tokenizer, self.val, range(len(rows)))
-        for row, (text, _) in zip(rows, written, strict=True):
-            yield row.turns[-1][1] + "\n", text
+        for row, answer in zip(rows, written, strict=True):
+            yield row.turns[-1][1] + "\n", answer.text

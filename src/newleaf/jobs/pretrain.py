@@ -1,7 +1,7 @@
 """Text and a budget in, a finished run directory out: the subject is text, and bits per byte judge it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,9 @@ from newleaf.jobs.job import Job
 from newleaf.jobs.setup import Setup, begin, extend, resume
 from newleaf.jobs.subject import Subject
 from newleaf.jobs.view import View
+from newleaf.jobs.writing import Writing
 from newleaf.loss.language import next_token
+from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
@@ -79,6 +81,8 @@ class Pretraining(Subject[Data]):
         self.room = bits.Room(tell=view.event)
         self.prompts = fixed_prompts(self.data)
         self.score_seconds = 0.0  # a held-out token, as far as measured
+        self.writing = Writing(self.data, self.plan.budget.seconds, setup.stopwatch)
+        self.originality: dict[str, Any] | None = None
         self.baselines = setup.run.read_summary().get("baselines") or self._baselines()
 
     def _baselines(self) -> dict[str, float]:
@@ -127,7 +131,7 @@ class Pretraining(Subject[Data]):
     def final_seconds(self, state: State) -> tuple[float, float, float]:
         trained = state.train_seconds / max(1, state.tokens)
         a_token = self.score_seconds or 2 / 3 * trained  # forward is a third of a step, and windows overlap by half
-        return a_token * len(self.ids), a_token * self.final_tokens, 0.0
+        return a_token * len(self.ids), a_token * self.final_tokens, self.writing.seconds()
 
     @property
     def final_tokens(self) -> int:
@@ -139,13 +143,15 @@ class Pretraining(Subject[Data]):
         token_seconds = 2 * size.flops_per_token(plan.as_trained) / 3 / (rate if self.precision == "float32" else rate / 4)
         return min(num_tokens, max(plan.evaluation_tokens, int(VAL_SHARE * plan.budget.seconds / token_seconds / 2)))
 
-    def finish(self, model: Decoder, judged: Evaluation) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
         scored, whole = judged.num_bytes, self.data.manifest["val_bytes"]
         if scored < whole:
             self.view.event(
                 f"to stay in time, only the first {scored:,} of {whole:,} held-out bytes were scored",
                 f"为了按时结束，{whole:,} 字节的留出文本只评了前 {scored:,} 字节",
             )
+        with suppress(Shortage):  # the model is kept: no figure is worth a run
+            self.originality = attempt(self.writing.compared, model, between)
 
     def write(self, model: Decoder, metadata: dict[str, str]) -> str:
         said = self.plan.base.said if self.plan.base else {}
@@ -154,11 +160,13 @@ class Pretraining(Subject[Data]):
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         engine = Engine(model, self.data.tokenizer)
         for prompt in self.prompts:
-            text = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0].text
-            yield prompt, text.rstrip("\ufffd")  # a cut character
+            began = self.setup.stopwatch()
+            sample = engine.generate(prompt, Sampling(max_tokens=SAMPLE_TOKENS, seed=0))[0]
+            self.writing.token_seconds = (self.setup.stopwatch() - began) / (1 + len(sample.ids))
+            yield prompt, sample.text.rstrip("\ufffd")  # a cut character
 
     def figures(self) -> dict[str, Any]:
-        return {"baselines": self.baselines}
+        return {"baselines": self.baselines, "originality": self.originality}
 
 
 def fixed_prompts(data: Data) -> list[str]:

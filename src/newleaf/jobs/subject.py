@@ -87,5 +87,5 @@ class Subject(ABC, Generic[D]):
     def begin(self, model: Decoder) -> None:
         """Before step 0 of a new run."""
 
-    def finish(self, model: Decoder, judged: Evaluation) -> None:
-        """After the best model was judged and kept."""
+    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+        """After the best model was judged and kept. `between` as in `judge`."""

@@ -146,7 +146,7 @@ class Tuning(Subject[ExampleData]):
         found = self.score(scratch, everything, lambda: None)
         self.baselines["from scratch"] = {"val_loss": found.val_loss, "steps": steps, **self.figure(scratch)}
 
-    def finish(self, model: Decoder, judged: Evaluation) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
         self.metrics = self.figure(model)
         if self.own is not None:
             self.forgotten |= {"after": self.own_bits(model)}

@@ -2,7 +2,7 @@
 
     markup    text is escaped unless it was built as markup        charts   curves and bars as SVG
     advice    warnings in plain words                              style    the look, and the one small script
-    results · samples · text · plan    the sections                parts    what they share
+    results · samples · originality · text · plan    the sections                parts    what they share
 
 One file that opens without network and asks for nothing: its content security policy allows only its own style and script, by
 their hashes, so that text from a person or a model could not run even if it were not escaped.
@@ -16,6 +16,7 @@ from newleaf import fsio
 from newleaf.conversion.facts import RunFacts, read_facts
 from newleaf.conversion.wording import SHARE_THE_EXPORT, Language, Words, amount, count, duration
 from newleaf.evaluation.report.markup import Html, tag
+from newleaf.evaluation.report.originality import originality
 from newleaf.evaluation.report.plan import next_steps, plan
 from newleaf.evaluation.report.results import curves, headline, speed, warnings
 from newleaf.evaluation.report.samples import samples
@@ -23,7 +24,7 @@ from newleaf.evaluation.report.style import SCRIPT, STYLE
 from newleaf.evaluation.report.task import examples, forgetting, mistakes, task_headline
 from newleaf.evaluation.report.text import text
 
-TEXT = (headline, warnings, curves, samples, text)  # what is said of a model that learned from a text
+TEXT = (headline, warnings, curves, samples, originality, text)  # what is said of a model that learned from a text
 LEAF = "M20 3C10 3 4 8 4 15c0 2 0 3 1 4C7 13 11 10 16 8c-5 3-8 7-10 12 2 1 3 1 4 1C17 21 21 14 20 3z"
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -37,7 +38,7 @@ def write_report(folder: Path, lang: Language) -> Path:
 
 def render(facts: RunFacts) -> str:
     """The page of one run."""
-    learned = (task_headline, warnings, mistakes, samples, curves, forgetting, examples) if facts.task else TEXT
+    learned = (task_headline, warnings, mistakes, samples, originality, curves, forgetting, examples) if facts.task else TEXT
     sections = [part(facts) for part in (*learned, speed, plan, next_steps)]
     body = tag("body", switch(facts.lang), header(facts), tag("main", sections), footer(facts), tag("script", Html(SCRIPT)))
     language = "zh-Hans" if facts.lang == "zh" else "en"

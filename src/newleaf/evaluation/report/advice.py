@@ -17,6 +17,9 @@ MANY_EPOCHS = 20
 LITTLE_TEXT = 100_000  # bytes
 LITTLE_HELD_OUT = 10_000  # bytes
 NO_SURPRISE = ("hidden", "empty", "a run of newleaf")  # reasons for leaving something out that need no warning
+MUCH_COPIED = 0.1  # of what it writes, beyond what people's text shares with the training text
+KNOWN = 0.5  # of the held-out text
+MUCH_REPEATED = 0.2  # more than people repeat
 LOOPING = 0.6  # share of repeated pieces of 8 characters; in 99 of 100 pieces of 300 characters of Python it is below 0.43, in prose 0.13
 
 
@@ -122,20 +125,64 @@ def worse_than_baseline(facts: RunFacts) -> Advice | None:
     )
 
 
+def copying(facts: RunFacts) -> Advice | None:
+    """It writes the training text down."""
+    found = table(facts.summary, "originality")
+    share, people = number(found, "copied_share"), number(table(found, "held_out"), "copied_share") or 0.0
+    if facts.task or share is None or share - people < MUCH_COPIED:
+        return None
+    return Advice(
+        "copying",
+        Words("It recites the text", "它在背诵原文"),
+        Words(
+            f"{percent(share)} of what it writes stands word for word in the training text; of held-out text it is {percent(people)}. "
+            "The text is too small for so much training.",
+            f"它写的文字里，有 {percent(share)} 与训练文本一字不差；留出文本里只有 {percent(people)}。对这么多训练来说，文本太少了。",
+        ),
+        Words(
+            "Give it more text, or less time. Before you share what it writes, look whose words they are.",
+            "给它更多文本，或者少练一些。把它写的东西给别人之前，先看看是谁的原话。",
+        ),
+    )
+
+
+def known_before(facts: RunFacts) -> Advice | None:
+    """Much of the held-out text stands in the training text."""
+    share = number(table(table(facts.summary, "originality"), "held_out"), "copied_share")
+    if facts.task or share is None or share < KNOWN:
+        return None
+    return Advice(
+        "known_before",
+        Words("The held-out text is not new to it", "留出文本对它并不新"),
+        Words(
+            f"{percent(share)} of what was looked at stands word for word in the training text, too: the figure says how well the model "
+            "remembers, not how well it does on new text.",
+            f"抽查的部分里，有 {percent(share)} 在训练文本里也一字不差：这个成绩说明的是记性，不是它在新文本上的本事。",
+        ),
+        Words(
+            "Take out what stands in the text more than once, or judge it by other text: `--val`.",
+            "去掉重复的内容，或用 `--val` 换别的文本来评。",
+        ),
+    )
+
+
 def repetition(facts: RunFacts) -> Advice | None:
-    """The newest samples turn in circles."""
+    """What it writes turns in circles: what was measured at the end, or the newest samples."""
+    found = table(facts.summary, "originality")
+    measured, people = number(found, "repetition"), number(table(found, "held_out"), "repetition") or 0.0
+    much = measured is not None and measured - people >= MUCH_REPEATED
     newest = max((number(row, "step") or 0.0 for row in facts.samples), default=0.0)
     texts = [str(row.get("text", "")) for row in facts.samples if (number(row, "step") or 0.0) == newest]
     shares = [share for text in texts if (share := repeated_share(text)) is not None]
-    if not shares or sum(shares) / len(shares) < LOOPING:
+    if not much and (not shares or sum(shares) / len(shares) < LOOPING):
         return None
-    repeated = percent(sum(shares) / len(shares))
+    repeated = percent(measured if much and measured is not None else sum(shares) / len(shares))
     return Advice(
         "repetition",
         Words("Its text turns in circles", "生成的文本在兜圈子"),
         Words(
-            f"{repeated} of the newest samples repeats what they said already. Small or young models do this.",
-            f"最新样本中有 {repeated} 是在重复前面的内容。模型太小或训练太短时常会这样。",
+            f"{repeated} of its newest text repeats what it said already. Small or young models do this.",
+            f"最新写的文字里有 {repeated} 是在重复前面的内容。模型太小或训练太短时常会这样。",
         ),
         Words(
             "Train longer; until then `newleaf generate --repetition-penalty 1.2` breaks the circle.",
@@ -246,6 +293,8 @@ RULES = (
     overfitting,
     worse_than_baseline,
     too_little_text,
+    copying,
+    known_before,
     repetition,
     held_out_in_part,
     small_held_out,
