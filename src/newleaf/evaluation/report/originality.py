@@ -2,7 +2,7 @@
 
 from newleaf.conversion.facts import Row, RunFacts, number, table
 from newleaf.conversion.wording import COPIED_TOKENS, Words, copied, count, percent
-from newleaf.evaluation.originality import PHRASE
+from newleaf.evaluation.originality import PHRASE, SAMPLE_TOKENS
 from newleaf.evaluation.report.markup import Html, tag
 from newleaf.evaluation.report.parts import section
 
@@ -49,28 +49,24 @@ def longest(found: Row) -> list[Html] | None:
 
 def method(facts: RunFacts, found: Row) -> Html:
     """How it was measured, and how far."""
-    searched, whole = number(found, "searched_tokens") or 0.0, facts.figure("train_tokens") or 0.0
-    train_bytes = facts.figure("train_bytes")
-    window = f"{COPIED_TOKENS * train_bytes / whole:.0f}" if train_bytes and whole else "?"
     if facts.task:
-        return tag(
-            "p",
-            Words(
-                "Of the answers that it wrote to held-out examples, always the likeliest token.",
-                "用它对留出样例的回答来测（每次取最可能的词元）。",
-            ),
-            class_="fine",
+        greedy = Words(
+            "Of the answers that it wrote to held-out examples, always the likeliest token.",
+            "用它对留出样例的回答来测（每次取最可能的词元）。",
         )
-    part = searched < whole
-    return tag(
-        "p",
-        Words(
-            f"Of text that it wrote at temperature 0.8, from nothing and after openings of the held-out text; {COPIED_TOKENS} tokens are "
-            f"about {window} bytes here. What people wrote at the same places stands beside it: every text repeats something."
-            + (f" To stay in time, copies were looked for in the last {count(searched)} of {count(whole)} training tokens only." * part),
-            f"用它以温度 0.8 写的文字来测：有的不给开头，有的接着留出文本的一段开头写；这里 {COPIED_TOKENS} 个词元约合 {window} 字节。"
-            "旁边是人在同样位置写下的文字：任何文字都会有些重复。"
-            + (f"为了按时结束，只在 {count(whole)} 个训练词元的最后 {count(searched)} 个里查找照抄。" * part),
-        ),
-        class_="fine",
+        return tag("p", greedy, class_="fine")
+    searched, whole, train_bytes = number(found, "searched_tokens") or 0.0, facts.figure("train_tokens"), facts.figure("train_bytes")
+    window = f"{COPIED_TOKENS * train_bytes / whole:.0f}" if train_bytes and whole else "?"
+    english = (
+        f"Of text that it wrote at temperature 0.8, at most {SAMPLE_TOKENS} tokens at a time, from nothing and after openings of the "
+        f"held-out text; {COPIED_TOKENS} tokens are about {window} bytes here. What people wrote at the same places stands beside it: "
+        "every text repeats something."
     )
+    chinese = (
+        f"用它以温度 0.8 写的文字来测，每次至多 {SAMPLE_TOKENS} 个词元：有的不给开头，有的接着留出文本的一段开头写；"
+        f"这里 {COPIED_TOKENS} 个词元约合 {window} 字节。旁边是人在同样位置写下的文字：任何文字都会有些重复。"
+    )
+    if whole and searched < whole:
+        english += f" To stay in time, copies were looked for in the last {count(searched)} of {count(whole)} training tokens only."
+        chinese += f"为了按时结束，只在 {count(whole)} 个训练词元的最后 {count(searched)} 个里查找照抄。"
+    return tag("p", Words(english, chinese), class_="fine")
