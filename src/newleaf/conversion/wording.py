@@ -57,7 +57,7 @@ METRICS = {  # of tasks, the first that a task has is its headline
     "stops": Words("answers that end by themselves", "自行结束的回答"),
     "calibration_error": Words("calibration error", "校准误差"),
     "margin": Words("margin of reward", "奖励差"),
-    "perplexity": Words("perplexity of what follows", "所接内容的困惑度"),
+    "perplexity": Words("perplexity of what follows", "续文的困惑度"),
     "val_loss": Words("held-out loss", "留出损失"),
 }
 
