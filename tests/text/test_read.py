@@ -275,6 +275,13 @@ def test_a_packed_file_that_is_cut_gives_the_rows_before(tmp_path: Path) -> None
     }
 
 
+def test_a_packed_file_without_the_mark_of_its_end_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "leaf"}\n' * 3)[:-8])
+    documents, skipped = read(tmp_path)
+    assert [document.text for document in documents] == ["leaf"] * 3
+    assert skipped == {"a.jsonl.gz": "broken gzip: the 3 rows before are used"}
+
+
 def test_what_was_mended_is_told(tmp_path: Path) -> None:
     cut = SIMPLIFIED.encode()[:200]
     write(tmp_path, a_txt=cut)

@@ -91,6 +91,7 @@ def lines_of(path: Path, head: bytes, skip_blank: bool) -> Iterator[Row]:
         for number in itertools.count(1):
             line = file.readline(MAX_LINE_BYTES)
             if not line:
+                file.read(1)  # a packed file that is cut at a line end says so only to who asks for more
                 return
             if line == b"\n" and skip_blank:
                 continue
@@ -100,6 +101,23 @@ def lines_of(path: Path, head: bytes, skip_blank: bool) -> Iterator[Row]:
                 yield Row(number, Broken(f"a line of more than {MAX_LINE_BYTES >> 20} MB"))
             else:
                 yield decoded_line(number, line.removesuffix(b"\n").removesuffix(b"\r"), encoding)
+
+
+def sampled(rows: Iterator[Row], count: int) -> tuple[list[Row], Iterator[Row]]:
+    """(the first rows, all rows): a file that breaks off among the first ones still gives those before, and says so behind them."""
+    some, broken = list[Row](), list[NotText]()
+    try:
+        some.extend(itertools.islice(rows, count))
+    except NotText as error:
+        broken.append(error)
+
+    def everything() -> Iterator[Row]:
+        yield from some
+        if broken:
+            raise broken[0]
+        yield from rows
+
+    return some, everything()
 
 
 def encoding_of(head: bytes) -> str:

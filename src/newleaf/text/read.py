@@ -5,7 +5,6 @@ cannot be read is never an error while something else can: it is listed in `skip
 that share a reason the first few. So is a file that changes, comes or vanishes between two readings of a text that is read several times.
 """
 
-import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,7 +17,7 @@ from newleaf.errors import TextError
 from newleaf.text.decode import NotText, line_feeds, recognise
 from newleaf.text.document import CHANGED, Document, Repaired, Skipped
 from newleaf.text.files import STDIN, Noted, default_inputs, default_name, find, identities, reason, shown
-from newleaf.text.lines import Broken, Row, opened, read_all
+from newleaf.text.lines import Broken, Row, opened, read_all, sampled
 from newleaf.text.rows import kind_of, rows_of
 from newleaf.text.shapes import choose_column, columns, named_columns, shaped, text_of, unfolded
 
@@ -178,12 +177,11 @@ class Reading:
 
     def rows(self, path: Path, name: str) -> Iterator[Document]:
         """A file in which each row is a document."""
-        rows = rows_of(path, partial(unfolded, column=self.column))
-        sample = list(itertools.islice(rows, SAMPLE_ROWS))
+        sample, rows = sampled(rows_of(path, partial(unfolded, column=self.column)), SAMPLE_ROWS)
         column = self.choose([row.value for row in sample if isinstance(row.value, dict)])
         skipped, repaired, num_read = Notes(name, Skipped), Notes(name, Repaired), 0
         try:
-            for row in itertools.chain(sample, rows):
+            for row in rows:
                 text = self.text(row, column)
                 if isinstance(text, Broken):
                     skipped.add(row.number, text.reason)

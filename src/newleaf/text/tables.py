@@ -1,12 +1,11 @@
 """Lines of a .csv or .tsv in, rows out: dicts by the names in the header, or by number where there is none."""
 
 import csv
-import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from newleaf.text.lines import MAX_LINE_BYTES, Broken, Row
+from newleaf.text.lines import MAX_LINE_BYTES, Broken, Row, sampled
 from newleaf.text.shapes import is_number
 
 SAMPLE_ROWS = 100  # decide whether there is a header
@@ -15,13 +14,12 @@ MAX_NAME = 60  # characters of a column's name
 
 def table_rows(lines: Iterator[Row], kind: str, given: Sequence[str] = ()) -> Iterator[Row]:
     """The rows of a table as dicts. Without a header the columns are called "1", "2", …, or as they were `given`, the first of them."""
-    cells = cell_rows(lines, kind)
-    sample = list(itertools.islice(cells, SAMPLE_ROWS))
+    sample, cells = sampled(cell_rows(lines, kind), SAMPLE_ROWS)
     good = [row.value for row in sample if not isinstance(row.value, Broken)]
     header = not given and has_header(good)
     numbers = [str(index + 1) for index in range(max(map(len, good), default=0))]
     names = named(good[0]) if header else [*given, *numbers[len(given) :]]
-    for row in itertools.chain(sample, cells):
+    for row in cells:
         if isinstance(row.value, Broken):
             yield row
         elif header:
