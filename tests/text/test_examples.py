@@ -275,7 +275,7 @@ BAD: dict[str, tuple[Read, Any, str]] = {
         {"messages": [{"role": "wizard", "content": "x"}, SAID]},
         "the role 'wizard' is unknown: it is system, user or assistant",
     ),
-    "no role": (conversation, {"messages": [{"content": "x"}, SAID]}, "the role 'None' is unknown: it is system, user or assistant"),
+    "no role": (conversation, {"messages": [{"content": "x"}, SAID]}, "a message without a role"),
     "two assistants": (conversation, {"messages": [ASKED, SAID, SAID]}, "two messages of the assistant in a row"),
     "two users": (conversation, {"messages": [ASKED, ASKED, SAID]}, "two messages of the user in a row"),
     "two prompts": (conversation, {"prompt": [ASKED, SAID], "completion": "4"}, "two messages of the assistant in a row"),
@@ -314,6 +314,27 @@ BAD: dict[str, tuple[Read, Any, str]] = {
         {"chosen": [ASKED, SAID], "rejected": [{"role": "user", "content": "3+3?"}, WRONG]},
         "chosen and rejected are not two answers to the same",
     ),
+    "a chosen question": (
+        preference,
+        {"prompt": "q", "chosen": [ASKED], "rejected": [SAID]},
+        "the last message of chosen is the user's, not the assistant's",
+    ),
+    "a rejected system prompt": (
+        preference,
+        {"conversations": [ASKED], "chosen": SAID, "rejected": KIND},
+        "the last message of rejected is the system's, not the assistant's",
+    ),
+    "conversations that end with a question": (
+        preference,
+        {"chosen": [ASKED, SAID, ASKED], "rejected": [ASKED, SAID, {"role": "user", "content": "3+3?"}]},
+        "the last message of chosen is the user's, not the assistant's",
+    ),
+    "an answer of nobody": (preference, {"prompt": "q", "chosen": {"content": "a"}, "rejected": SAID}, "a message without a role"),
+    "a completion that asks": (
+        conversation,
+        {"prompt": "q", "completion": [ASKED]},
+        "the last message of completion is the user's, not the assistant's",
+    ),
     "an answer to an answer": (
         preference,
         {"messages": [ASKED, SAID], "chosen": "a", "rejected": "b"},
@@ -349,6 +370,22 @@ def test_a_packed_file_that_is_cut_gives_the_rows_before(tmp_path: Path) -> None
         f"a.jsonl.gz:{len(found) + 1}": "broken JSON",
         "a.jsonl.gz": f"broken gzip: the {len(found):,} rows before are used",
     }
+
+
+CUT = {  # a packed file without its last bytes, and the number of whole rows in it
+    "jsonl": (lines([{"prompt": f"{n}", "completion": "a"} for n in range(30)]), 30),
+    "tsv": ("prompt\tcompletion\n" + "".join(f"{n}\ta\n" for n in range(30)), 30),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_packed_file_that_is_cut_at_a_line_end_says_so(tmp_path: Path, kind: str) -> None:
+    """Everything there can be unpacked, and only the mark of its end is missing."""
+    rows, count = CUT[kind]
+    (tmp_path / f"a.{kind}.gz").write_bytes(gzip.compress(rows.encode())[:-8])
+    found, skipped = examples_in(tmp_path)
+    assert len(found) == count
+    assert skipped == {f"a.{kind}.gz": f"broken gzip: the {count} rows before are used"}
 
 
 def test_half_a_character_costs_one_row(tmp_path: Path) -> None:

@@ -88,8 +88,10 @@ def system_of(row: Row) -> Turns:
 
 def role_of(message: Row) -> str:
     """NoExample where it is none of the three."""
-    role = str(message.get("role") or message.get("from"))
-    role = ROLE_NAMES.get(role, role)
+    role = message.get("role") or message.get("from")
+    if role is None:
+        raise NoExample("a message without a role")
+    role = ROLE_NAMES.get(str(role), str(role))
     if role not in SPEAKERS:
         raise NoExample(f"the role {role[:40]!r} is unknown: it is system, user or assistant")
     return role
@@ -110,7 +112,7 @@ def from_alpaca(row: Row) -> Turns:
 
 def from_pair(row: Row, asked: str, answered: str) -> Turns:
     """A prompt and its completion; a prompt that is a list of messages stays one."""
-    return (*question_of(row, asked), ("assistant", last_said(row[answered])))
+    return (*question_of(row, asked), ("assistant", last_said(row, answered)))
 
 
 SHAPES: tuple[tuple[tuple[str, ...], Callable[[Row], Turns]], ...] = (
@@ -211,7 +213,8 @@ def preference(row: Row, columns: Columns) -> tuple[str, Preference]:
         before, answers = common_beginning(chosen, rejected)
     else:
         before = question_of(row, asked)
-        answers = last_said(chosen), last_said(rejected)
+        said = {"chosen": chosen, "rejected": rejected}
+        answers = last_said(said, "chosen"), last_said(said, "rejected")
     turns = checked((*before, ("assistant", answers[0])))[:-1]
     checked((*before, ("assistant", answers[1])))
     if answers[0] == answers[1]:
@@ -228,11 +231,21 @@ def question_of(row: Row, asked: str) -> Turns:
     return (*system_of(row), ("user", text_of(row[asked])))
 
 
-def last_said(answer: Any) -> str:
-    """Of a string, a message or a list of them."""
+def last_said(row: Row, name: str) -> str:
+    """What a column answers: a string, a message or a list of them. NoExample where the last one is not the assistant's."""
+    answer = row[name]
     if isinstance(answer, list) and answer and not is_lines(answer):
         answer = answer[-1]
-    return content(answer) if isinstance(answer, dict) else text_of(answer)
+    if not isinstance(answer, dict):
+        return text_of(answer)
+    require_assistant(name, role_of(answer))
+    return content(answer)
+
+
+def require_assistant(name: str, role: str) -> None:
+    """NoExample where an answer is somebody else's."""
+    if role != "assistant":
+        raise NoExample(f"the last message of {name} is the {role}'s, not the assistant's")
 
 
 def common_beginning(chosen: Any, rejected: Any) -> tuple[Turns, tuple[str, str]]:
@@ -240,6 +253,8 @@ def common_beginning(chosen: Any, rejected: Any) -> tuple[Turns, tuple[str, str]
     turns = [from_messages({"messages": side}, "messages") for side in (chosen, rejected)]
     if not turns[0] or not turns[1] or turns[0][:-1] != turns[1][:-1]:
         raise NoExample("chosen and rejected are not two answers to the same")
+    require_assistant("chosen", turns[0][-1][0])
+    require_assistant("rejected", turns[1][-1][0])
     return turns[0][:-1], (turns[0][-1][1], turns[1][-1][1])
 
 

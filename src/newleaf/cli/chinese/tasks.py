@@ -64,6 +64,8 @@ HINTS = {
 REASONS = {
     "{key} is no list of messages": "{key} 不是消息列表",
     "the role {role} is unknown: it is system, user or assistant": "不认识角色 {role}：应为 system、user 或 assistant",
+    "a message without a role": "有一条消息没有角色",
+    "the last message of {name} is the {role}'s, not the assistant's": "{name} 的最后一条消息是 {role} 的，不是 assistant 的",
     "history is no list of pairs": "history 不是成对的列表",
     "no question and answer in it: it has {names}": "没有问答：只有 {names}",
     "no column {name}": "没有 {name} 这一列",
