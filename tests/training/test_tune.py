@@ -177,8 +177,8 @@ def test_of_a_long_text_the_same_beginning_counts_whatever_the_label(place: Path
     encoder, context = Encoder(model.classification, model.tokenizer), model.config.context
     asked = [Labelled(("x leaf " * 200,), label) for label in model.labels]
     before = []
-    for row, parts in zip(asked, encoder.parts(asked), strict=True):
-        ids, learned = encoder.fitting(row, parts, context)[0]
+    for _, rows in encoder.all_fitting(asked, encoder.parts(asked), context):
+        ids, learned = rows[0]
         assert len(ids) <= context + 1
         before.append(ids[: learned.index(True)])
     assert before[0] == before[1] and len(before[0]) > context // 2

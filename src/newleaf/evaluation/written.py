@@ -8,16 +8,17 @@ import numpy as np
 
 from newleaf.batches.examples import Examples
 from newleaf.evaluation import metrics
+from newleaf.evaluation.examples import TOKENS
 from newleaf.evaluation.metrics import Figure
 from newleaf.evaluation.originality import originality
-from newleaf.generation.engine import Engine
-from newleaf.generation.settings import Sampling
+from newleaf.generation.together import write_together
 from newleaf.model.decoder import Decoder
 from newleaf.text.examples import Conversation, Example
 from newleaf.tokens.interface import AnyTokenizer
 from newleaf.tokens.templates import end_of_turn
 
 MOST_TOKENS = 128  # of an answer that is written to be judged
+TOGETHER = 16  # answers, as far as the tokens of an evaluation at a time allow
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,28 @@ def answers_of_its_own(
 
 def write_answers(model: Decoder, tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int]) -> list[Answer]:
     """What the model answers to the last question of some examples; always the likeliest token."""
-    engine = Engine(model, tokenizer, ends=[tokenizer.end_of_text, end_of_turn(tokenizer)])
-    found = []
-    for number in some:
-        prompt, _ = last_answer(examples, number)
-        room = model.config.context - len(prompt)
-        sample = engine.generate(prompt, Sampling(max_tokens=max(1, min(MOST_TOKENS, room)), temperature=0))[0]
-        found.append(Answer(sample.text.strip(), sample.ids, sample.stopped_by == "end"))
-    return found
+    ends = {tokenizer.end_of_text, end_of_turn(tokenizer)}
+    prompts = {number: last_answer(examples, number)[0] for number in some}
+    found = dict[int, Answer]()
+    waiting = sorted(prompts, key=lambda number: len(prompts[number]))
+    while waiting:
+        longest = len(prompts[waiting[min(TOGETHER, len(waiting)) - 1]]) + MOST_TOKENS
+        these, waiting = waiting[: (count := max(1, min(TOGETHER, TOKENS // longest)))], waiting[count:]
+        written = write_together(model, [prompts[number] for number in these], MOST_TOKENS, ends, tokenizer.vocab_size)
+        found |= {number: Answer(shown(tokenizer, ids), ids, ended) for number, (ids, ended) in zip(these, written, strict=True)}
+    return [found[number] for number in some]
+
+
+def shown(tokenizer: AnyTokenizer, ids: Sequence[int]) -> str:
+    """What people see of an answer."""
+    return tokenizer.decode([id for id in ids if not tokenizer.is_special(id)]).strip()
 
 
 def right_answers(tokenizer: AnyTokenizer, examples: Examples, row: Example, number: int) -> list[str]:
     """The right answers to the last question of an example, that of the example first."""
     _, answer = last_answer(examples, number)
-    shown = tokenizer.decode([id for id in answer if not tokenizer.is_special(id)]).strip()
-    return [shown, *(other for other in (row.answers if isinstance(row, Conversation) else ()) if other != shown)]
+    said = shown(tokenizer, answer)
+    return [said, *(other for other in (row.answers if isinstance(row, Conversation) else ()) if other != said)]
 
 
 def last_answer(examples: Examples, number: int) -> tuple[list[int], list[int]]:

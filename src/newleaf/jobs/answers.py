@@ -27,8 +27,8 @@ from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 from newleaf.training.tasks import Task
 
-NUM_WRITTEN, FIRST_WRITTEN = 100, 5  # answers that are written to be judged, and those by which the time of one is known
-WRITING_SHARE = 0.05  # of a budget in minutes that they may take at a time
+NUM_WRITTEN, FIRST_WRITTEN = 100, 8  # answers that are written to be judged, and those by which the time of one is known
+WRITING_SHARE = 0.03  # of a budget in minutes that they may take at a time
 COPIED = ("translate", "summarize", "rewrite")  # tasks in which the question itself might be an answer
 
 
@@ -62,12 +62,17 @@ class Answers(Tuning):
         return Evaluation(found.loss, float(found.nats.sum()) / math.log(2) / max(1, num_bytes), int(found.tokens.sum()), num_bytes)
 
     def begin(self, model: Decoder) -> None:
-        began, some = self.setup.stopwatch(), range(min(FIRST_WRITTEN, len(self.data.val)))
-        if self.plan.budget.seconds is not None and self.settings.baselines is not False:
+        if self.task.kind == "answers" and self.plan.budget.seconds is not None:
+            began, some = self.setup.stopwatch(), range(min(FIRST_WRITTEN, len(self.data.val)))
             write_answers(merged(model), self.data.tokenizer, self.data.val, some)  # who has not learned to stop takes longest
             each = (self.setup.stopwatch() - began) / len(some)
             self.num_written = max(len(some), min(NUM_WRITTEN, int(WRITING_SHARE * self.plan.budget.seconds / each)))
+            self.seconds_more += each * len(self.some)
         super().begin(model)
+
+    def compared(self, model: Decoder) -> dict[str, Any]:
+        """How many answers stop is no metric to beat: where a task has no other, the loss is compared."""
+        return self.figure(model) if self.task.metrics else {}
 
     def figure(self, model: Decoder) -> dict[str, Any]:
         self.written = write_answers(merged(model), self.data.tokenizer, self.data.val, self.some)

@@ -16,7 +16,9 @@ from newleaf.evaluation.examples import score_labels
 from newleaf.evaluation.labels import confusion, label_figures
 from newleaf.evaluation.spelled import score_spelled
 from newleaf.jobs.answers import Answers
+from newleaf.jobs.setup import Setup
 from newleaf.jobs.tuning import NO_BITS, NUM_SAMPLES, Tuning
+from newleaf.jobs.view import View
 from newleaf.loss.labels import label_loss
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
@@ -24,8 +26,10 @@ from newleaf.model.lora import merged
 from newleaf.text.examples import Labelled
 from newleaf.tokens.tokenizer import PADDING
 from newleaf.training.encode import Encoder
+from newleaf.training.example_data import ExampleData
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
+from newleaf.training.tasks import Task
 
 TFIDF_SHARE = 0.25  # of a budget in minutes that it may take
 SHOWN = 200  # characters of a text in a sample
@@ -33,6 +37,11 @@ SHOWN = 200  # characters of a text in a sample
 
 class Classifying(Tuning):
     """Learns to say which of some labels a text has."""
+
+    def __init__(self, setup: Setup[ExampleData], view: View, task: Task) -> None:
+        super().__init__(setup, view, task)
+        self.judged: np.ndarray | None = None  # (N, labels) of everything that is held out, by the model that was judged last
+        self.known: dict[Evaluation, np.ndarray] = {}  # the same, of each that was judged
 
     @abstractmethod
     def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
@@ -48,7 +57,7 @@ class Classifying(Tuning):
         return {**super().said(), "id2label": dict(enumerate(names)), "label2id": {name: id for id, name in enumerate(names)}}
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        found = self.likely(model, list(range(len(self.data.val))), lambda: None)
+        found = self.likely(model, list(range(len(self.data.val))), lambda: None) if self.judged is None else self.judged
         self.confused = confusion(self.data.val.labels, found.argmax(1), len(self.names))
         return label_figures(self.data.val.labels, found)
 
@@ -58,8 +67,8 @@ class Classifying(Tuning):
         ids = {name: id for id, name in enumerate(self.names)}
         most = rivals.majority(labels)
         found = {"majority": label_figures(wanted, rivals.certain([ids[most]] * len(val), len(ids)))}
-        seconds = sum(len(joined(row).encode()) for row in train) / rivals.BYTES_A_SECOND
-        if rivals.installed() and seconds > TFIDF_SHARE * (self.plan.budget.seconds or math.inf):
+        seconds = tfidf_seconds(train)
+        if rivals.installed() and seconds > self.most_seconds:
             self.view.event(
                 f"TF-IDF with logistic regression is left out: it would take {seconds:.0f} s of this budget",
                 f"不测 TF-IDF 加逻辑回归：要用去预算中的 {seconds:.0f} 秒",
@@ -69,6 +78,19 @@ class Classifying(Tuning):
             said = rivals.tfidf([joined(row) for row in train], labels, self.names, [joined(row) for row in val])
             found["tfidf"] = label_figures(wanted, said)
         return found
+
+    @property
+    def most_seconds(self) -> float:
+        """That TF-IDF may take."""
+        return TFIDF_SHARE * (self.plan.budget.seconds or math.inf)
+
+    def rival_seconds(self) -> float:
+        seconds = tfidf_seconds([row for row in self.data.rows("train") if isinstance(row, Labelled)])
+        return seconds if self.settings.baselines is not False and rivals.installed() and seconds <= self.most_seconds else 0.0
+
+    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+        self.judged = self.known.get(judged)  # the model that is kept need not be the one that was judged last
+        super().finish(model, judged, between)
 
     def figures(self) -> dict[str, Any]:
         more = {"labels": self.names, "confusion": self.confused.tolist()} if self.metrics else {"labels": self.names}
@@ -106,7 +128,10 @@ class Labels(Classifying):
         labels, found = self.data.val.labels[some], self.likely(model, some, between)
         nats = -found[np.arange(len(some)), labels]
         num_bytes = sum(len(self.names[label].encode()) for label in labels)
-        return Evaluation(float(nats.mean()), float(nats.sum()) / math.log(2) / num_bytes, len(some), num_bytes)
+        judged = Evaluation(float(nats.mean()), float(nats.sum()) / math.log(2) / num_bytes, len(some), num_bytes)
+        if len(some) == len(self.data.val):
+            self.judged = self.known[judged] = found
+        return judged
 
 
 class SpelledLabels(Classifying, Answers):
@@ -122,6 +147,11 @@ class SpelledLabels(Classifying, Answers):
 
     def said(self) -> dict[str, Any]:
         return {**super().said(), SPELLED: True}
+
+
+def tfidf_seconds(train: Sequence[Labelled]) -> float:
+    """What TF-IDF with logistic regression takes to learn from them."""
+    return sum(len(joined(row).encode()) for row in train) / rivals.BYTES_A_SECOND
 
 
 def joined(row: Labelled) -> str:

@@ -42,6 +42,10 @@ class Preferences(Answers):
         known = read_tensors(self.setup.run.reference)
         self.train, self.val = (replace(each, reference=known[name].numpy()) for name, each in (("train", self.train), ("val", self.val)))
 
+    def pretend(self) -> None:
+        nothing = (np.zeros((len(each), 2), np.float32) for each in (self.train, self.val))
+        self.train, self.val = (replace(each, reference=none) for each, none in zip((self.train, self.val), nothing, strict=True))
+
     def begin(self, model: Decoder) -> None:
         found = {name: torch.from_numpy(self.reference(model, each)) for name, each in (("train", self.train), ("val", self.val))}
         save_tensors(self.setup.run.reference, found, {})
@@ -79,6 +83,9 @@ class Preferences(Answers):
             "reward_accuracy": mean((margins > 0).astype(float).tolist()).as_json(),
             "margin": mean((self.beta * margins).tolist()).as_json(),
         }
+
+    def compared(self, model: Decoder) -> dict[str, Any]:
+        return self.figure(model)
 
     def rivals(self) -> dict[str, Any]:
         likelier = self.val.reference[:, 0] > self.val.reference[:, 1]

@@ -1,30 +1,36 @@
 """A model and examples in, the beginning of a run that tunes it out: read, render, encode, plan."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from newleaf.batches.examples import Examples
 from newleaf.checkpoint.state import Decision
-from newleaf.errors import SettingError, UsageError
-from newleaf.jobs.setup import Setup, probe, settle
+from newleaf.errors import RunError, SettingError, UsageError
+from newleaf.jobs.setup import Setup, base_for, probe, settle
 from newleaf.jobs.view import View
 from newleaf.model import size
 from newleaf.model.config import ModelConfig
 from newleaf.runs import Run
+from newleaf.runtime import Machine
 from newleaf.text.examples import Columns, texts_of
 from newleaf.tokens.foreign import load_tokenizer
 from newleaf.tokens.interface import AnyTokenizer
 from newleaf.tokens.templates import chat_template
-from newleaf.training.base import StartingPoint, find_base, tokens_per_character
+from newleaf.training.base import StartingPoint, tokens_per_character
 from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Stopwatch
+from newleaf.training.costs import SCORING
 from newleaf.training.example_data import ExampleData, files_of, open_examples, prepare_examples
 from newleaf.training.plan import Plan, TextFacts
+from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import read_manifest, write_manifest
-from newleaf.training.request import DEFAULT_MINUTES, Request
-from newleaf.training.settings import TARGETS, Recipe, TuneSettings
+from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
+from newleaf.training.settings import Recipe, TuneSettings
 from newleaf.training.tasks import Task, task_named
 
 COLUMNS = ("input", "second_input", "output", "label")
@@ -33,33 +39,66 @@ BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 64  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
 MOST_SEEN = 500  # examples, to find Chinese characters in
 OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
+LEAST_JUDGED, JUDGING_SHARE = 50, 0.08  # examples of an evaluation in training, and of the time of training that all may take
 MOST_EPOCHS, LEAST_STEPS = 10, 300  # a budget in minutes ends there: whoever reads it more often learns it by heart
 
 
 def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[ExampleData]:
-    """Everything before step 0 of a new run."""
-    run, recipe, inputs = request.run, request.recipe, request.inputs
-    budget = request.budget or Budget(minutes=DEFAULT_MINUTES)
-    task, start = task_named(inputs["task"], recipe.tune.labels), StartingPoint(*find_base(inputs["from"]))
+    """Everything before step 0 of a new run. A plan that stands in the directory is taken as it is."""
+    run = request.run
+    planned, inputs = read_plan(run) if run.plan.exists() else (None, request.inputs)
+    if planned is not None:
+        require_same(request, planned, inputs)
+    recipe = planned.recipe if planned else request.recipe
+    budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
+    start = base_for(request, planned)
+    assert start is not None
     require_possible(recipe.tune, start)
-    tokenizer = with_template(start.tokenizer, task)
-    columns, names = Columns(**{name: inputs[name] for name in COLUMNS}), inputs["columns"] or []
-    files = files_of(inputs["data"], task, columns, names)
-    val = files_of([inputs["val"]], task, columns, names) if inputs["val"] else None
-    manifest = prepare_examples(run, task, files, val, tokenizer, partial(choose_context, start.config, recipe.model.context), view.event)
-    for row in manifest["skipped"][:NAMED]:
-        view.left_out(row["source"], row["reason"], row["count"])
+    manifest = read_examples(run, inputs, start, recipe, view)
+    if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
+        write_plan(run, planned, inputs)
     write_manifest(run, manifest)
     data = open_tuning(run)
     machine, seconds = probe(recipe, budget)
-    num_labels = len(manifest["labels"]) if task.kind == "labels" else 0
-    shape = replace(start.config, num_labels=num_labels, context=max(start.config.context, manifest["context"]))
-    recipe = with_batches(recipe, data.train, shape.context)
-    plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, stopwatch(), StartingPoint(start.base, shape))
-    plan = bounded(plan, len(data.train), request.recipe)
+    if planned is not None and planned.config.num_labels != num_labels(manifest):
+        raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
+    plan = planned or plan_tuning(request, budget, start, data, machine, stopwatch())
     plan = replace(plan, decisions=request.decisions or plan.decisions)
-    plan = replace(plan, reasons={name: why for name, why in (plan.reasons | reasons(data, plan)).items() if name not in OF_TEXT})
     return settle(run, plan, inputs, data, machine, seconds, stopwatch)
+
+
+def read_examples(run: Run, inputs: Mapping[str, Any], start: StartingPoint, recipe: Recipe, view: View) -> dict[str, Any]:
+    """Read, render and encode the examples that `inputs` name; returns the manifest."""
+    task = task_named(inputs["task"], recipe.tune.labels)
+    columns = Columns(**{name: inputs.get(name) for name in COLUMNS})  # a plan on disk leaves out what was not named
+    names = inputs.get("columns") or []
+    files = files_of(inputs["data"], task, columns, names)
+    val = files_of([inputs["val"]], task, columns, names) if inputs["val"] else None
+    context = partial(choose_context, start.config, recipe.model.context)
+    manifest = prepare_examples(run, task, files, val, with_template(start.tokenizer, task), context, view.event)
+    for row in manifest["skipped"][:NAMED]:
+        view.left_out(row["source"], row["reason"], row["count"])
+    return manifest
+
+
+def plan_tuning(request: Request, budget: Budget, start: StartingPoint, data: ExampleData, machine: Machine, gone: float) -> Plan:
+    """Every choice of a run that tunes; `gone` are the seconds before it."""
+    shape = replace(start.config, num_labels=num_labels(data.manifest), context=max(start.config.context, data.manifest["context"]))
+    recipe = with_batches(request.recipe, data.train, shape.context)
+    plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, gone, StartingPoint(start.base, shape))
+    plan = seldom_judged(bounded(plan, len(data.train), request.recipe), data, request.recipe)
+    why = plan.reasons | reasons(data, plan)
+    epochs = plan.last_step * plan.batch_rows / len(data.train)
+    return replace(
+        plan,
+        reasons={name: said for name, said in why.items() if name not in OF_TEXT},
+        foreseen=plan.foreseen | {"epochs": epochs},
+    )
+
+
+def num_labels(manifest: Mapping[str, Any]) -> int:
+    """That a head scores: none where they are answers."""
+    return len(manifest["labels"]) if manifest["kind"] == "labels" else 0
 
 
 def open_tuning(run: Run) -> ExampleData:
@@ -125,6 +164,21 @@ def bounded(plan: Plan, num_examples: int, asked: Recipe) -> Plan:
     return replace(plan, last_step=last, recipe=replace(plan.recipe, train=train), decisions=(Decision(0, last, enough=True),))
 
 
+def seldom_judged(plan: Plan, data: ExampleData, asked: Recipe) -> Plan:
+    """So many steps between two evaluations that judging does not eat up the time of training."""
+    judged = int(data.val.lengths[: num_judged(data.val, plan.evaluation_tokens)].sum()) * data.val.rows_each
+    steps = SCORING * judged / (plan.batch_rows * float(data.train.lengths.mean()) * data.train.rows_each)  # that one evaluation costs
+    every = max(plan.every["evaluation"], min(plan.last_step, math.ceil(steps / JUDGING_SHARE)))
+    if asked.train.evaluate_every is not None:
+        return plan
+    return replace(plan, recipe=replace(plan.recipe, train=replace(plan.recipe.train, evaluate_every=every)))
+
+
+def num_judged(examples: Examples, evaluation_tokens: int) -> int:
+    """The held-out examples, from the first one on, that an evaluation in training scores."""
+    return min(len(examples), max(LEAST_JUDGED, int(np.searchsorted(np.cumsum(examples.lengths), evaluation_tokens))))
+
+
 def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
     """What is otherwise than in a run on a text."""
     mean, cut = float(np.mean(data.train.lengths)), data.manifest["cut"] + data.manifest["too_long"]
@@ -142,6 +196,7 @@ def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
             f"examples of {mean:.0f} tokens on average, padded to the longest of a batch",
             f"样例平均 {mean:.0f} 个词元，补齐到一批中最长的",
         ),
+        "train.evaluate_every": ("as often as a twelfth of the time of training allows", "占训练时间的十二分之一以内"),
         "optim.decay_fraction": ("the last part cools down", "最后一段降温"),
     }
 
@@ -152,7 +207,7 @@ def require_possible(settings: TuneSettings, start: StartingPoint) -> None:
     if settings.replay and (not run.begun or "task" in read_manifest(run)):
         expected = "a run of newleaf train"
         raise UsageError("tune.replay needs the text that the model learned from", where="tune.replay", expected=expected)
-    names = (settings.targets or ",".join(TARGETS)).split(",")
+    names = settings.products
     known = {name.split(".")[-2] for name in size.layer_shapes(start.config)}
     if settings.rank and not known & set(names):
         raise SettingError(f"this model has none of {','.join(names)}", where="tune.targets", expected="products that it has")

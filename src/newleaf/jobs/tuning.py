@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.evaluation import bits
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.subject import Subject
+from newleaf.jobs.tune_setup import num_judged
 from newleaf.jobs.view import View
 from newleaf.loss import IGNORED
 from newleaf.model.decoder import Decoder
@@ -27,17 +27,16 @@ from newleaf.training.base import Base
 from newleaf.training.example_data import ExampleData
 from newleaf.training.gradients import Batch
 from newleaf.training.prepare import Data, open_data, read_manifest
-from newleaf.training.settings import TARGETS
 from newleaf.training.stepper import Stepper
 from newleaf.training.task import Evaluation
 from newleaf.training.tasks import Task
 
 NUM_SAMPLES = 3
 NO_BITS = {"val_bpb": None, "final_val_bpb": None}  # of what is learned in other units than text
-LEAST_JUDGED = 100  # examples of an evaluation in training
-GUARD_TOKENS = 20_000  # of the text that the model itself held out, before and after
-SCRATCH_SHARE = 0.25  # of a budget in minutes that the same model from nothing may take
-FIRST = 5  # steps, to see how long one takes
+GUARD_TOKENS, GUARD_TOKENS_A_MINUTE = 20_000, 5_000  # of the text that the model itself held out, before and after
+SCRATCH_SHARE, MOST_SCRATCH_SHARE = 0.1, 0.25  # of a budget in minutes that the same model from nothing may take …
+SCRATCH_SHARE_A_MINUTE = 0.025  # … the second from ten minutes on: of a short budget, training needs every second
+FIRST = 5  # steps of it, whatever they take
 
 
 class Tuning(Subject[ExampleData]):
@@ -48,8 +47,7 @@ class Tuning(Subject[ExampleData]):
         self.task, self.settings = task, setup.plan.recipe.tune
         assert setup.plan.base is not None
         self.base: Base = setup.plan.base
-        most = np.searchsorted(np.cumsum(self.data.val.lengths), self.plan.evaluation_tokens)
-        self.sample = list(range(min(len(self.data.val), max(LEAST_JUDGED, int(most)))))
+        self.sample = list(range(num_judged(self.data.val, self.plan.evaluation_tokens)))
         self.train_tokens = int(self.data.manifest["train"]["num_tokens"])
         self.sample_size = 0, 0
         self.seconds_each = 0.0  # of an example that is judged, as far as measured
@@ -71,8 +69,7 @@ class Tuning(Subject[ExampleData]):
                 kept[name].copy_(weight)
         rank = self.settings.rank
         if rank:
-            targets = (self.settings.targets or ",".join(TARGETS)).split(",")
-            adapt(model, rank, self.settings.alpha or 2.0 * rank, targets, generator, bool(self.settings.int8))
+            adapt(model, rank, self.settings.alpha or 2.0 * rank, self.settings.products, generator, bool(self.settings.int8))
         return model
 
     def write(self, model: Decoder, metadata: dict[str, str]) -> str:
@@ -115,6 +112,13 @@ class Tuning(Subject[ExampleData]):
         """{name: figures} of what needs no model, on the same examples."""
         return {}
 
+    def rival_seconds(self) -> float:
+        """What these will take, where it is known beforehand."""
+        return 0.0
+
+    def pretend(self) -> None:
+        """For a trial: whatever `begin` would find out, at any value."""
+
     def evaluate(self, model: Decoder) -> Evaluation:
         began = self.setup.stopwatch()
         found = self.score(model, self.sample, lambda: None)
@@ -131,20 +135,24 @@ class Tuning(Subject[ExampleData]):
 
     def begin(self, model: Decoder) -> None:
         """How the model does before it is tuned, and what has to be beaten: measured first, so that the clock knows what is left."""
+        began = self.setup.stopwatch()
         if self.own is not None:
             self.forgotten = {"before": self.own_bits(model)}
+        self.seconds_more += self.setup.stopwatch() - began
         everything = list(range(len(self.data.val)))
         before = self.score(model, everything, lambda: None)
         self.baselines = {"untuned": {"val_loss": before.val_loss}}
         if self.settings.baselines is False:
             return
-        began = self.setup.stopwatch()
-        self.baselines["untuned"] |= self.figure(model)
-        self.seconds_more = self.setup.stopwatch() - began
+        self.baselines["untuned"] |= self.compared(model)
         self.baselines |= self.rivals()
         scratch, steps = self.from_scratch()
         found = self.score(scratch, everything, lambda: None)
-        self.baselines["from scratch"] = {"val_loss": found.val_loss, "steps": steps, **self.figure(scratch)}
+        self.baselines["from scratch"] = {"val_loss": found.val_loss, "steps": steps, **self.compared(scratch)}
+
+    def compared(self, model: Decoder) -> dict[str, Any]:
+        """What of its figure has to be beaten."""
+        return self.figure(model)
 
     def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
         self.metrics = self.figure(model)
@@ -154,26 +162,31 @@ class Tuning(Subject[ExampleData]):
     def own_bits(self, model: Decoder) -> float:
         """Bits per byte of the text that the model held out when it was trained."""
         assert self.own is not None
-        ids = self.own.val[: GUARD_TOKENS + 1]
+        minutes = self.plan.budget.minutes
+        ids = self.own.val[: (GUARD_TOKENS if minutes is None else min(GUARD_TOKENS, round(GUARD_TOKENS_A_MINUTE * minutes))) + 1]
         found = bits.score(model, ids, bits.window(self.plan.config), self.setup.workers)
         return found.bits_per_byte(self.own.num_bytes(ids[1:]))
 
     def from_scratch(self) -> tuple[Decoder, int]:
         """A model of the same shape that never saw a text, after as many steps on the examples as the budget allows, at most all; and how
-        many these were."""
+        many these were. By the clock its rates fall with the seconds, so that it is done in time on a machine that others use, too."""
         plan, watch, began = self.plan, self.setup.stopwatch, self.setup.stopwatch()
-        settings, device = replace(plan.optim, kind="muon", **NEW_RATES), self.setup.machine.device
-        rows, workers = plan.micro_batch, self.setup.workers
-        stepper = Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count)
-        batches = self.batches(State())
-        last = plan.last_step
-        for step in range(plan.last_step):
-            if step >= last:
-                break
-            stepper.move_batch(batches(step), multiplier(step, step / last, settings))
-            if step + 1 == FIRST and plan.budget.seconds is not None:
-                last = min(last, max(FIRST, int(SCRATCH_SHARE * plan.budget.seconds / (watch() - began) * FIRST)))
-        return stepper.model, last
+        stepper, batches, step = self.beginner(), self.batches(State()), 0
+        minutes, share = plan.budget.minutes, 0.0
+        while step < plan.last_step and (step < FIRST or share < 1):
+            stepper.move_batch(batches(step), multiplier(step, min(1.0, max(step / plan.last_step, share)), stepper.settings))
+            step += 1
+            if minutes is not None:
+                share = (watch() - began) / (60 * minutes * min(MOST_SCRATCH_SHARE, max(SCRATCH_SHARE, SCRATCH_SHARE_A_MINUTE * minutes)))
+        return stepper.model, step
+
+    def beginner(self) -> Stepper:
+        """A new model of the same shape, and what moves it."""
+        plan, settings = self.plan, replace(self.plan.optim, kind="muon", **NEW_RATES)
+        if plan.budget.minutes is not None:  # it takes far fewer steps than the warm-up was planned for
+            settings = replace(settings, warmup_steps=min(FIRST, settings.warmup_steps or 0))
+        rows, workers, device = plan.micro_batch, self.setup.workers, self.setup.machine.device
+        return Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count)
 
     def figures(self) -> dict[str, Any]:
         return {"task": self.task.name, "metrics": self.metrics, "baselines": self.baselines, "forgotten": self.forgotten}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from newleaf.batches.examples import Examples
-from newleaf.text.examples import Example, Labelled, Preference
+from newleaf.text.examples import Example, Labelled, Preference, texts_of
 from newleaf.tokens.conversations import Part, Renderer
 from newleaf.tokens.interface import AnyTokenizer, labelled_ids
 from newleaf.training.tasks import Task
@@ -44,6 +44,8 @@ class Encoder:
         self, examples: Sequence[Example], parts: Sequence[Sequence[Sequence[Part]]], context: int
     ) -> Iterator[tuple[Example, Rows]]:
         """Each example that has any rows."""
+        if self.task.kind == "spelled":
+            parts = self._shortened(examples, parts, context)
         for example, each in zip(examples, parts, strict=True):
             rows = self.fitting(example, each, context)
             if rows:
@@ -51,9 +53,7 @@ class Encoder:
 
     def fitting(self, example: Example, rows: Sequence[Sequence[Part]], context: int) -> Rows:
         """The rows as far as they fit the context, or none."""
-        if isinstance(example, Labelled) and self.task.kind == "spelled":
-            return [self._spelled(example, rows[0][0], context)]
-        if isinstance(example, Labelled):
+        if isinstance(example, Labelled) and self.task.kind == "labels":
             ids = rows[0][0].before
             if len(ids) > context:
                 self.cut += 1
@@ -65,16 +65,20 @@ class Encoder:
         self.too_long += 1
         return []
 
-    def _spelled(self, example: Labelled, part: Part, context: int) -> tuple[list[int], list[bool]]:
-        """A text and its label; of what is too long the beginning, as long whatever the label is."""
-        room, shorter = context + 1 - self.longest, example
-        self.cut += len(part.before) > room
-        while len(part.before) > room and any(shorter.texts):
-            longest = max(shorter.texts, key=len)
-            keep = int(len(longest) * max(0.0, min(room / len(part.before), 0.95)))
-            shorter = replace(shorter, texts=tuple(text[:keep] if text is longest else text for text in shorter.texts))
-            part = self.rendered([shorter])[0][0]
-        return part.before + part.answer, [False] * len(part.before) + [True] * len(part.answer)
+    def _shortened(
+        self, examples: Sequence[Example], parts: Sequence[Sequence[Sequence[Part]]], context: int
+    ) -> list[Sequence[Sequence[Part]]]:
+        """The parts, of texts that are too long those of their beginning, which is as long whatever the label is."""
+        room, found, shorter = context + 1 - self.longest, list(parts), dict(enumerate(examples))
+        long = [place for place, rows in enumerate(found) if len(rows[0][0].before) > room]
+        self.cut += len(long)
+        while long:
+            for place in long:
+                shorter[place] = shortened(shorter[place], room / len(found[place][0][0].before))
+            for place, turns in zip(long, self.rendered([shorter[place] for place in long]), strict=True):
+                found[place] = [turns]
+            long = [place for place in long if len(found[place][0][0].before) > room and any(texts_of(shorter[place]))]
+        return found
 
     def _turns(self, parts: Sequence[Part], context: int) -> tuple[list[int], list[bool]]:
         """A conversation as far as it fits, to the end of a turn of the assistant's."""
@@ -87,6 +91,14 @@ class Encoder:
             ids += part.before + part.answer
             learned += [False] * len(part.before) + [counts] * len(part.answer)
         return ids, learned
+
+
+def shortened(example: Example, share: float) -> Example:
+    """The longer of its texts cut to so large a share of it, at most nearly all."""
+    assert isinstance(example, Labelled)
+    longest = max(example.texts, key=len)
+    keep = int(len(longest) * max(0.0, min(share, 0.95)))
+    return replace(example, texts=tuple(text[:keep] if text is longest else text for text in example.texts))
 
 
 def num_ids(rows: Sequence[Sequence[Part]]) -> int:

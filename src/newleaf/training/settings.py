@@ -86,6 +86,11 @@ class TuneSettings:
         if unknown:
             raise SettingError(f"tune.targets has {min(unknown)!r}", where="tune.targets", expected=",".join(TARGETS))
 
+    @property
+    def products(self) -> list[str]:
+        """The names of those that get adapters."""
+        return (self.targets or ",".join(TARGETS)).split(",")
+
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 

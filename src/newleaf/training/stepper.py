@@ -35,7 +35,7 @@ class Stepper:
         loss: Loss | None = None,
         count: Callable[[Batch], int] = num_targets,
     ) -> None:
-        self.seconds = list[tuple[float, float]]()
+        self.seconds, self.settings = list[tuple[float, float]](), settings
         self.model = Decoder(config, torch.Generator().manual_seed(seed)).to(device)
         self._optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
         self._gradients = Gradients(self.model, loss or partial(next_token, precision=precision), device, workers, rows, count)
