@@ -14,17 +14,15 @@ from newleaf.errors import UsageError
 from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
 from newleaf.text.examples import Columns
-from newleaf.text.files import default_name
 from newleaf.training.planfile import read_plan
 from newleaf.training.request import Request, make_request, remember, require_state, require_text
-from newleaf.training.tasks import task_named
+from newleaf.training.task_request import tuning_request
 
 if TYPE_CHECKING:
     from newleaf.jobs.loaded import Model
 
 Paths = Sequence[str] | str | os.PathLike[str]
 PathLike = str | os.PathLike[str]
-LORA_RANK = 8  # of --lora, where tune.rank says no other
 
 
 def train(
@@ -103,31 +101,19 @@ def tune(
     `train`. With `resume` all but `out` may be left out.
     """
     zero = time.monotonic() - seconds_before
-    if task is not None:
-        task_named(task)
-    named = {"input": input, "second_input": second_input, "output": output, "label": label, "columns": list(columns) or None}
-    given = [os.fspath(name) for name in ([data] if isinstance(data, str | os.PathLike) else data)]
-    if not (resume or recipe) and (model is None or not given or task is None):
-        missing = "MODEL" if model is None else "DATA" if not given else "--task"
-        raise UsageError(f"{missing} is missing", where=missing, expected="newleaf tune MODEL DATA --task NAME")
-    if out is None and (model is None or task is None):
-        raise UsageError("--out is missing", where="--out", expected="the directory of a run")
-    if task not in ("classify", "prefer") and (input is None) != (output is None):
-        raise UsageError("--input and --output go together", where="--input", expected="both or none")
-    place = out if out is not None else Path("runs", f"{default_name([os.fspath(model or '')])}-{task}")
-    request = make_request(
-        given,
-        out=place,
+    request = tuning_request(
+        model,
+        data,
+        task=task,
+        named={"input": input, "second_input": second_input, "output": output, "label": label, "columns": list(columns) or None},
+        lora=lora,
+        settings=settings or {},
+        out=out,
         budget={"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs},
         val=val,
-        column=None,
-        base=model,
         seed=seed,
         recipe=recipe,
-        settings=({"tune.rank": LORA_RANK} if lora else {}) | dict(settings or {}),
         resume=resume,
-        extend=False,
-        task={"task": task, **named},
     )
     return run_job(request, view or View(), zero)
 
@@ -151,7 +137,7 @@ def run_job(request: Request, listener: View, zero: float) -> dict[str, Any]:
             return finished
         require_text(request)
         request = remember(request)
-        if read_plan(run)[1].get("task") if run.begun else request.task:
+        if read_plan(run)[1].get("task") if run.plan.exists() else request.task:
             with importing_torch():
                 from newleaf.jobs.tune import tune as job
         else:
@@ -245,18 +231,49 @@ def plan(
     base: PathLike | None = None,
     seed: int | None = None,
     recipe: PathLike | None = None,
+    task: str | None = None,
+    input: str | None = None,
+    second_input: str | None = None,
+    output: str | None = None,
+    label: str | None = None,
+    columns: Sequence[str] = (),
+    lora: bool = False,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What `train` with the same arguments would do, without training. With `out` the plan is written there, for `train` to use;
-    with `resume` it is that of the run that stands there.
+    """What `train` with the same arguments would do, without training; with a `task`, what `tune` would do with `base` as its model. With
+    `out` the plan is written there, for `train` or `tune` to use; with `resume` it is that of the run that stands there.
 
     Returns {parameters, vocab_size, context, width, depth, batch_tokens, epochs, precision, threads, seconds, peak_memory_bytes,
-    matmul_flops_per_second, disk_bytes, val_bpb, val_bpb_low, val_bpb_high, reasons}.
+    matmul_flops_per_second, disk_bytes, val_bpb, val_bpb_low, val_bpb_high, reasons}; the three figures of bits per byte are None for a
+    task, as nobody can tell them beforehand, and `learned_parameters` and `steps` (None where the clock decides) stand beside the others.
     """
     from newleaf.jobs.foresee import foresee_run
 
     budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
+    named = {"input": input, "second_input": second_input, "output": output, "label": label, "columns": list(columns) or None}
+    more = next((name for name, value in (named | {"lora": lora}).items() if value), None)
+    if task is None and more is not None:
+        flag = f"--{more.replace('_', '-')}"
+        raise UsageError(f"{flag} is for a task", where=flag, expected="--task NAME beside it")
+    if task is not None:
+        if base is None and not (resume or recipe):
+            raise UsageError("--from is missing", where="--from", expected="newleaf plan DATA --from MODEL --task NAME")
+        request = tuning_request(
+            base,
+            data,
+            task=task,
+            named=named | {"input": input or column},
+            lora=lora,
+            settings=settings or {},
+            out=out,
+            budget=budget,
+            val=val,
+            seed=seed,
+            recipe=recipe,
+            resume=resume,
+        )
+        return foresee_run(request, write=out is not None)
     request = make_request(
         data,
         out=out,

@@ -1,7 +1,9 @@
 """`newleaf plan`."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from newleaf import api
 from newleaf.cli.words import (
@@ -19,6 +21,7 @@ from newleaf.cli.words import (
     Steps,
     Tokens,
     Val,
+    column_names,
     inputs,
     typed,
 )
@@ -38,15 +41,37 @@ def plan(
     from_: From = None,
     seed: Seed = None,
     recipe: RecipeFile = None,
+    task: str | None = None,
+    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    second_input: str | None = None,
+    output: str | None = None,
+    label: str | None = None,
+    columns: str | None = None,
+    lora: Flag = False,
     resume: Flag = False,
     extend: Flag = False,
     json_: Json = False,
     settings: Settings = Recipe(),  # noqa: B008 (frozen)
 ) -> None:
-    """Show what `train` would do with the same arguments. Trains nothing; with --out the plan is written there for `train` to use.
+    """Show what `train` would do with the same arguments; with --task, what `tune` would do with the model of --from. Trains nothing; with
+    --out the plan is written there for them to use.
 
     Parameters
     ----------
+    task
+        chat, instruct, classify, translate, summarize, qa, rewrite, complete or prefer.
+    input_
+        Of a task: the column that is asked.
+    second_input
+        Of a task: a second column that is asked.
+    output
+        Of a task: the column that answers.
+    label
+        Of a task: the column of labels.
+    columns
+        Of a task: names for the columns of a table without a header, between commas.
+    lora
+        Of a task: by low-rank adapters beside the frozen model.
     resume
         Show the plan of the run that stands in --out.
     extend
@@ -62,6 +87,13 @@ def plan(
         base=from_,
         seed=seed,
         recipe=recipe,
+        task=task,
+        input=input_,
+        second_input=second_input,
+        output=output,
+        label=label,
+        columns=column_names(columns),
+        lora=lora,
         resume=resume or extend,
         settings=typed(settings),
     )

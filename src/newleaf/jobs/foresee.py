@@ -22,7 +22,7 @@ from newleaf.text.rest import at_rest
 from newleaf.text.split import survey
 from newleaf.training.base import StartingPoint, tokens_per_character
 from newleaf.training.choices import make_plan
-from newleaf.training.clock import Budget
+from newleaf.training.clock import Budget, enough
 from newleaf.training.plan import Plan, TextFacts
 from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import Vocabulary, corpora, sample, tokenizer_for
@@ -53,7 +53,11 @@ def foresee_run(request: Request, write: bool) -> dict[str, Any]:
             raise RunError(
                 f"{run.path} is not empty", where=str(run.path), expected="a new directory for the plan", hint="choose another --out"
             )
-    plan = make(request)
+    if request.task:
+        from newleaf.jobs.trial import plan_of_tuning as make_it
+    else:
+        make_it = make
+    plan = make_it(request)
     if write:
         with run.writing():
             write_plan(run, plan, request.inputs)
@@ -118,8 +122,11 @@ def look_at(corpus: Corpus, val: Corpus | None, settings: DataSettings, vocabula
 def as_json(plan: Plan) -> dict[str, Any]:
     """The contract's object; its reasons are sentences in the person's language."""
     config, train, foreseen = plan.config, plan.recipe.train, plan.foreseen
+    learned = foreseen.get("learned_parameters")  # of a plan to tune
+    by_clock = plan.budget.seconds is not None and not enough(plan.decisions)
     return {
         "parameters": int(foreseen["parameters"]),
+        **({} if learned is None else {"learned_parameters": int(learned), "steps": None if by_clock else plan.last_step}),
         "vocab_size": config.vocab_size,
         "context": plan.context,
         "width": config.width,

@@ -46,10 +46,11 @@ def values_touched(config: ModelConfig) -> int:
     return config.depth * (12 * config.width + 4 * config.mlp_width) + 2 * config.vocab_size
 
 
-def peak_bytes(config: ModelConfig, micro_tokens: int, machine: Machine) -> int:
-    """Memory of the process at the peak of a step that has `micro_tokens` in work; each worker has gradients of its own."""
-    more_gradients = (num_workers(machine.device, machine.threads) - 1) * size.parameter_bytes(config)
-    return size.training_bytes(config, micro_tokens, machine.precision) + more_gradients + PROCESS_BYTES
+def peak_bytes(config: ModelConfig, micro_tokens: int, machine: Machine, learned: int | None = None) -> int:
+    """Memory of the process at the peak of a step that has `micro_tokens` in work; each worker has gradients of its own, of all parameters
+    or of so many that are `learned`."""
+    more_gradients = (num_workers(machine.device, machine.threads) - 1) * 4 * (size.parameters(config) if learned is None else learned)
+    return size.training_bytes(config, micro_tokens, machine.precision, learned) + more_gradients + PROCESS_BYTES
 
 
 def judging_bytes(baseline_bytes: float) -> int:

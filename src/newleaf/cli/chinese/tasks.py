@@ -1,6 +1,7 @@
 """What is complained of when a model is tuned for a task, or asked what it was not tuned for."""
 
 MESSAGES = {
+    "{name} is for a task": "{name} 是给任务用的",
     "hardly any label has two examples": "几乎每个标签都只有一个样例",
     "--input and --output go together": "--input 和 --output 要一起用",
     "{name} is a setting of newleaf tune": "{name} 是 newleaf tune 的设置",
@@ -36,6 +37,8 @@ MESSAGES = {
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
+    "newleaf plan DATA --from MODEL --task NAME": "这样写：newleaf plan DATA --from MODEL --task NAME",
+    "--task NAME beside it": "应同时给出 --task NAME",
     "several examples of each label": "每个标签有几个样例",
     "both or none": "应当都给，或都不给",
     "the directory of a run": "训练目录",
@@ -68,7 +71,7 @@ REASONS = {
     "the last message of {name} is the {role}'s, not the assistant's": "{name} 的最后一条消息是 {role} 的，不是 assistant 的",
     "history is no list of pairs": "history 不是成对的列表",
     "no question and answer in it: it has {names}": "没有问答：只有 {names}",
-    "no column {name}": "没有 {name} 这一列",
+    "no column {name}: it has {names}": "没有 {name} 这一列：只有 {names}",
     "a system prompt that is not the first message": "system 提示不在最前面",
     "two messages of the {role} in a row": "{role} 连着说了两次",
     "an empty answer": "回答是空的",

@@ -1,0 +1,117 @@
+"""The plan of a tuning is what the tuning does: the same choices, nothing left behind, and figures of the model itself."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training.test_tune import DATA, STEPS, WAYS
+
+import newleaf
+from newleaf import fsio
+from newleaf.cli.main import run
+from newleaf.model import size
+from newleaf.training.settings import TARGETS
+
+NO_RIVALS = ["--tune.baselines", "false"]
+
+
+@pytest.fixture
+def there(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a model and data for each task."""
+    monkeypatch.chdir(tmp_path)
+    for task, rows in DATA.items():
+        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    shutil.copytree(trained, tmp_path / "base")
+    return tmp_path
+
+
+def planned(way: str, *words: str) -> list[str]:
+    task = way.split()[0]
+    return ["plan", f"{task}.jsonl", "--from", "base", "--task", task, *STEPS, *WAYS[way], *words]
+
+
+def said(capsys: pytest.CaptureFixture[str], words: list[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert run([*words, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_task_has_a_plan_and_nothing_is_left_behind(way: str, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(there.iterdir())
+    found = said(capsys, planned(way))
+    assert sorted(there.iterdir()) == before
+    assert (found["steps"], found["threads"], found["precision"]) == (12, 1, "float32")
+    assert found["val_bpb"] is found["val_bpb_low"] is found["val_bpb_high"] is None
+    assert (found["learned_parameters"] < found["parameters"]) == ("adapters" in way)
+    assert found["seconds"] > 0
+    assert found["peak_memory_bytes"] > 1e8
+    assert found["disk_bytes"] > 4 * found["parameters"]
+    assert found["batch_tokens"] % found["context"] == 0
+    assert found["epochs"] == pytest.approx(12 * found["batch_tokens"] / found["context"] / (len(DATA[way.split()[0]]) * 0.9), rel=0.02)
+    assert {"from", "train.batch_tokens", "optim.lr"} <= found["reasons"].keys()
+
+
+@pytest.mark.parametrize("way", ["chat", "classify with adapters"])
+def test_a_written_plan_is_used_and_gives_the_same_bits(way: str, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(planned(way, *NO_RIVALS, "--out", "planned")) == 0
+    plan = tomllib.loads(Path("planned/newleaf.toml").read_text("utf-8"))
+    assert [path.name for path in Path("planned").iterdir() if not path.name.startswith(".")] == ["newleaf.toml"]
+    assert run(["tune", "--out", "planned"]) == 0
+    task = way.split()[0]
+    assert run(["tune", "base", f"{task}.jsonl", "--task", task, *STEPS, *WAYS[way], *NO_RIVALS, "--out", "direct"]) == 0
+    direct = tomllib.loads(Path("direct/newleaf.toml").read_text("utf-8"))
+    assert {name: plan[name] for name in ("budget", "model", "optim", "train", "tune", "config", "inputs", "reasons_en")} == {
+        name: direct[name] for name in ("budget", "model", "optim", "train", "tune", "config", "inputs", "reasons_en")
+    }
+    assert fsio.sha256(Path("planned/model.safetensors")) == fsio.sha256(Path("direct/model.safetensors"))
+    assert newleaf.verify("planned")["ok"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("plan chat.jsonl --from base --lora", "--lora is for a task (expected --task NAME beside it)."),
+        ("plan chat.jsonl --second-input a", "--second-input is for a task (expected --task NAME beside it)."),
+        ("plan chat.jsonl --task chat", "--from is missing (expected newleaf plan DATA --from MODEL --task NAME)."),
+        ("plan --from base --task chat", "DATA is missing (expected newleaf tune MODEL DATA --task NAME)."),
+        ("plan chat.jsonl --from base --task dance", "--task is dance (expected chat or "),
+        ("plan chat.jsonl --from base --task classify", "chat.jsonl:1: no label in it: it has messages; "),
+        ("tune base chat.jsonl --task complete --out planned", "--task is complete here, but planned was begun with chat; "),
+        ("tune base qa.jsonl --task chat --out planned", "DATA is "),
+        ("train chat.jsonl --steps 3 --out planned", "the budget is 3 steps here, but planned was begun with 12 steps; "),
+        ("plan chat.jsonl --from base --task chat --out planned", "planned is not empty (expected a new directory for the plan); "),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(words: str, sentence: str, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if "planned" in words:
+        assert run(planned("chat", "--out", "planned")) == 0
+    assert run(words.split()) == 2
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(there: Path) -> None:
+    settings = {"train.threads": 1, "tune.baselines": False}
+    short = newleaf.plan("chat.jsonl", base="base", task="chat", minutes=0.05, settings=settings)
+    assert (short["seconds"], short["steps"]) == (3.0, None)
+    long = newleaf.plan("chat.jsonl", base="base", task="chat", minutes=600, settings=settings)
+    assert long["steps"] >= 300
+    assert long["seconds"] < 36_000
+
+
+def test_adapters_count_what_they_learn(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, planned("classify with adapters"))
+    config = newleaf.load("base").config
+    assert found["learned_parameters"] == size.adapter_parameters(config, 2, TARGETS) + 4 * config.width
+
+
+def test_a_plan_of_a_task_speaks_chinese(there: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWLEAF_LANG", "zh")
+    found = said(capsys, planned("chat"))
+    assert all(any("\u4e00" <= character <= "\u9fff" for character in reason) for reason in found["reasons"].values())
+    assert run(["plan", "chat.jsonl", "--lora"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "--lora 是给任务用的（应同时给出 --task NAME）。"
