@@ -372,6 +372,44 @@ def test_a_packed_file_that_is_cut_gives_the_rows_before(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("read", "columns"),
+    [
+        (conversation, Columns(input="qq", output="label")),
+        (conversation, Columns(input="text", output="qq")),
+        (conversation, Columns(input="text", second_input="qq", output="label")),
+        (labelled, Columns(label="qq")),
+        (labelled, Columns(input="qq")),
+        (labelled, Columns(second_input="qq")),
+    ],
+)
+def test_a_column_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path, read: Read, columns: Columns) -> None:
+    write(tmp_path, a_jsonl=lines([{"text": "fine", "label": "good"}]))
+    with pytest.raises(TextError) as caught:
+        list(reader(tmp_path / "a.jsonl", read, columns))
+    path = tmp_path / "a.jsonl"
+    assert caught.value.message == f"no example to learn from in {path} ({path}:1: no column 'qq': it has text, label)"
+
+
+USELESS = {  # files, and what is said of them
+    "no JSON": ("a.jsonl", "春眠不觉晓\n", ":1: broken JSON"),
+    "no whole JSON": ("a.json", "春眠不觉晓", ": broken JSON: "),
+    "empty": ("a.jsonl", "", ": empty"),
+    "an empty table": ("a.tsv", "", ": empty"),
+    "a header alone": ("a.csv", "text,label\n", ": empty"),
+    "other rows": ("a.jsonl", lines([{"text": "fine", "label": "good"}]), ":1: no two answers in it: it has text, label"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_a_file_without_any_example_says_why(tmp_path: Path, name: str) -> None:
+    file, content, why = USELESS[name]
+    (tmp_path / file).write_text(content, "utf-8")
+    with pytest.raises(TextError) as caught:
+        list(reader(tmp_path / file, preference))
+    assert f"no example to learn from in {tmp_path / file} ({tmp_path / file}{why}" in caught.value.message
+
+
 CUT = {  # a packed file without its last bytes, and the number of whole rows in it
     "jsonl": (lines([{"prompt": f"{n}", "completion": "a"} for n in range(30)]), 30),
     "tsv": ("prompt\tcompletion\n" + "".join(f"{n}\ta\n" for n in range(30)), 30),

@@ -133,7 +133,7 @@ def conversation(row: Row, columns: Columns, known: Sequence[tuple[str, str]] = 
                 return ", ".join(names), Conversation(checked(read(row)))
         pair = next((pair for pair in known if pair[0] in row and pair[1] in row), None)
         if pair is None:
-            raise NoExample(f"no question and answer in it: it has {', '.join(map(str, list(row)[:6])) or 'no columns'}")
+            raise NoExample(f"no question and answer in it: it has {columns_of(row)}")
         second = columns.second_input or ("context" if "context" in row else None)
         columns = Columns(pair[0], second, pair[1])
     asked, second = text_of(value(row, columns.input)), text_of(value(row, columns.second_input)) if columns.second_input else ""
@@ -146,8 +146,13 @@ def conversation(row: Row, columns: Columns, known: Sequence[tuple[str, str]] = 
 def value(row: Row, name: str | None) -> Any:
     """Of a column."""
     if name is None or name not in row:
-        raise NoExample(f"no column {name!r}")
+        raise NoExample(f"no column {name!r}: it has {columns_of(row)}")
     return row[name]
+
+
+def columns_of(row: Row) -> str:
+    """The names of some, for a sentence."""
+    return ", ".join(map(str, list(row)[:6])) or "no columns"
 
 
 def checked(turns: Turns) -> Turns:
@@ -180,12 +185,12 @@ def labelled(row: Row, columns: Columns) -> tuple[str, Labelled]:
     """(the name of its shape, the example) of a row with a label."""
     label = columns.label or next((name for name in LABELS if name in row), None)
     if label is None:
-        raise NoExample(f"no label in it: it has {', '.join(map(str, list(row)[:6])) or 'no columns'}")
+        raise NoExample(f"no label in it: it has {columns_of(row)}")
     first = columns.input or next((name for name in TEXTS if name in row and name != label), None)
     if first is None:
         others = [name for name in row if name != label and isinstance(row[name], str)]
         if len(others) != 1:
-            raise NoExample(f"no text in it: it has {', '.join(map(str, list(row)[:6]))}")
+            raise NoExample(f"no text in it: it has {columns_of(row)}")
         first = others[0]
     second = columns.second_input or next((name for name in SECOND if name in row and name != first), None)
     names = [name for name in (first, second) if name is not None]
@@ -208,7 +213,7 @@ def preference(row: Row, columns: Columns) -> tuple[str, Preference]:
     if (chosen is None or rejected is None) and is_lines(row.get("output")) and len(row["output"]) > 1:
         chosen, rejected, named = row["output"][0], row["output"][-1], "ranked output"  # the best one first
     if chosen is None or rejected is None:
-        raise NoExample(f"no two answers in it: it has {', '.join(map(str, list(row)[:6])) or 'no columns'}")
+        raise NoExample(f"no two answers in it: it has {columns_of(row)}")
     if asked is None:
         before, answers = common_beginning(chosen, rejected)
     else:
