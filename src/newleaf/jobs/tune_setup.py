@@ -39,7 +39,8 @@ BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 64  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
 MOST_SEEN = 500  # examples, to find Chinese characters in
 OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
-LEAST_JUDGED, JUDGING_SHARE = 50, 0.08  # examples of an evaluation in training, and of the time of training that all may take
+LEAST_JUDGED, LEAST_LABELS = 50, 300  # examples of an evaluation in training: a label says less than an answer
+JUDGING_SHARE = 0.08  # of the time of training that all of them may take
 MOST_EPOCHS, LEAST_STEPS = 10, 300  # a budget in minutes ends there: whoever reads it more often learns it by heart
 
 
@@ -176,7 +177,8 @@ def seldom_judged(plan: Plan, data: ExampleData, asked: Recipe) -> Plan:
 
 def num_judged(examples: Examples, evaluation_tokens: int) -> int:
     """The held-out examples, from the first one on, that an evaluation in training scores."""
-    return min(len(examples), max(LEAST_JUDGED, int(np.searchsorted(np.cumsum(examples.lengths), evaluation_tokens))))
+    least = LEAST_LABELS if len(examples.labels) else LEAST_JUDGED
+    return min(len(examples), max(least, int(np.searchsorted(np.cumsum(examples.lengths), evaluation_tokens))))
 
 
 def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
