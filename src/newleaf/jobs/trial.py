@@ -18,7 +18,7 @@ from newleaf.evaluation.examples import TOKENS
 from newleaf.evaluation.written import write_answers
 from newleaf.jobs.answers import FIRST_WRITTEN, NUM_WRITTEN
 from newleaf.jobs.setup import Setup
-from newleaf.jobs.tune import SUBJECTS
+from newleaf.jobs.tune import subject_of
 from newleaf.jobs.tune_setup import begin_tuning
 from newleaf.jobs.tuning import NUM_SAMPLES, Tuning
 from newleaf.jobs.view import View
@@ -33,7 +33,6 @@ from newleaf.training.example_data import ExampleData
 from newleaf.training.gradients import Batch, Gradients
 from newleaf.training.plan import Plan
 from newleaf.training.request import Request
-from newleaf.training.tasks import task_named
 
 STEPS, SEEN = 5, 200  # that are tried, the longest batch of the second number first; its time does not count
 MOST_SECONDS = 8.0  # of a step, by the formula: where one takes longer, time and memory are computed
@@ -54,8 +53,7 @@ def plan_of_tuning(request: Request) -> Plan:
     with TemporaryDirectory(prefix="newleaf-plan-") as folder:
         setup = begin_tuning(replace(request, out=Path(folder)), View(), Stopwatch(0.0, time.monotonic()))
         reading = setup.stopwatch()
-        task = task_named(setup.inputs["task"])
-        trial = Trial(setup, SUBJECTS[task.kind](setup, View(), task))
+        trial = Trial(setup, subject_of(setup, View()))
         examples = sum(path.stat().st_size for path in setup.run.data.iterdir())
         return replace(setup.plan, foreseen=setup.plan.foreseen | trial.foreseen(reading, examples))
 
@@ -157,6 +155,7 @@ class Trial:
         times = {name: plan.last_step // every + 1 for name, every in plan.every.items()}
         judged = times["evaluation"] * len(self.subject.sample) + val * (3 if self.rivals else 2)
         judged += len(self.data.train) + val if task.kind == "preference" else 0  # by the model before
+        judged += val * len(self.data.manifest["labels"]) * (3 if self.rivals else 1) if task.kind == "spelled" else 0  # each in turn
         written = min(NUM_WRITTEN, val) * (3 if self.rivals and task.metrics else 1) if task.kind == "answers" else 0
         stored = 4 * (3 * times["checkpoint"] * learned + times["evaluation"] * size.parameters(plan.config))
         return (
