@@ -279,7 +279,7 @@ def test_an_export_speaks_chinese(here: Path, monkeypatch: pytest.MonkeyPatch, c
     out, err = capsys.readouterr()
     said = r"写出 2 个文件，\d\.\d MB；词元编号一致；对数概率最多相差 \S+；贪心续写(一致|略有出入)；取整的代价：每字节 [+-]\d\.\d{4} 比特\n"
     assert re.fullmatch(said, out)
-    assert err.splitlines()[-1] == "试试: ollama create '诗' -f '诗.Modelfile'"
+    assert err.splitlines()[-1] == "试试：ollama create '诗' -f '诗.Modelfile'"
 
 
 @pytest.mark.parametrize(("to", "package"), [("hf", "transformers"), ("gguf", "xllamacpp")])

@@ -1,7 +1,9 @@
 """A tiny model is tuned for each kind of task, stopped and resumed, and read by others."""
 
+import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from newleaf import fsio
 from newleaf.checkpoint import store
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
+from newleaf.jobs.loaded import Model
 from newleaf.runs import read_lines
 from newleaf.text.examples import Labelled
 from newleaf.training.encode import Encoder
@@ -133,6 +136,49 @@ def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["accuracy"]["value"] == summary("out")["metrics"]["accuracy"]["value"]
     assert run(["generate", "out", "spring"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "out tells labels apart and writes no text; newleaf evaluate measures it."
+
+
+def test_a_classifier_goes_out_to_transformers_with_proof_and_not_to_llama_cpp(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    assert tune("classify", "out", "--tune.baselines", "false") == 0
+    found = newleaf.export("out", "again", to="hf")
+    assert (found["ids_equal"], found["greedy_equal"], found["max_logit_difference"] < 1e-4) == (True, True, True)
+    assert newleaf.load("again").classify("a day in winter") == pytest.approx(newleaf.load("out").classify("a day in winter"))
+    capsys.readouterr()
+    assert run(["export", "out", "--to", "hf", "third"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip().endswith("; likeliest labels equal") and printed.err == "try: newleaf evaluate third FILE\n"
+    assert run(["export", "out", "--to", "gguf", "out.gguf"]) == 2
+    assert "out tells labels apart and writes no text; export it to hf, or tune with --tune.labels text." in capsys.readouterr().err
+    assert not Path("out.gguf").exists()
+
+
+@pytest.mark.parametrize("way", ["chat", "classify by text", "prefer"])
+def test_what_rounding_costs_a_tuned_model_is_measured_on_its_held_out_examples(way: str, place: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    assert tune(way, "out", "--tune.baselines", "false") == 0
+    found = newleaf.export("out", "out.gguf", to="gguf", quantize="q8_0")
+    assert found["ids_equal"] and 0 < abs(found["bpb_change"]) < 0.05
+
+
+@pytest.mark.parametrize(("task", "turns"), [("chat", [1, 3]), ("translate", [1, 1]), ("complete", [1, 1])])
+def test_a_question_to_a_task_of_single_questions_is_asked_alone(
+    task: str, turns: list[int], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence to translate has nothing to do with the one before it, in the run and in what was exported from it."""
+    seen: list[int] = []
+
+    def note(model: Model, talk: list[Any], *others: Any) -> Iterator[str]:
+        seen.append(len(talk))
+        return iter(["so"])
+
+    assert tune(task, "out", "--tune.baselines", "false") == 0
+    assert run(["export", "out", "--to", "hf", "again"]) == 0
+    monkeypatch.setattr(Model, "answer", note)
+    for model in ("out", "again"):
+        monkeypatch.setattr("sys.stdin", io.StringIO("leaf 1\nleaf 2\n\n"))
+        assert run(["chat", model]) == 0
+    assert seen == turns * 2
 
 
 def test_labels_can_be_answers_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

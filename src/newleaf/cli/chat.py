@@ -1,4 +1,5 @@
-"""`newleaf chat`: with a model that was tuned for it, in turns; with another, it continues what is written."""
+"""`newleaf chat`: with a model that was tuned for it, in turns, or line by line where its task is one of single questions; with another, it
+continues what is written."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -62,7 +63,10 @@ def chat(
     tuned = opened.tokenizer.chat_template is not None
     print(WELCOME[tuned][language() == "zh"], file=sys.stderr)
     talk: list[Message] = []
+    alone = tuned and opened.answers_each_alone
     for turn, line in enumerate(lines()):
+        if alone:
+            talk.clear()
         talk.append({"role": "user", "content": line})
         sampling = opened.sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed + turn)
         answer = ""

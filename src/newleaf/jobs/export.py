@@ -12,7 +12,7 @@ from newleaf import fsio
 from newleaf.conversion.gguf import TYPES, rounded_weights, write_gguf
 from newleaf.conversion.gguf_tokens import HINT
 from newleaf.conversion.huggingface import write_export
-from newleaf.errors import UsageError
+from newleaf.errors import ModelError, UsageError
 from newleaf.evaluation import bits
 from newleaf.jobs.llamacpp import LlamaCpp, installed
 from newleaf.jobs.loaded import Model
@@ -21,7 +21,8 @@ from newleaf.model.decoder import Decoder
 from newleaf.runs import Run
 from newleaf.runtime import available_cores
 from newleaf.tokens.interface import AnyTokenizer
-from newleaf.training.prepare import open_data
+from newleaf.training.example_data import open_examples
+from newleaf.training.prepare import open_data, read_manifest
 from newleaf.workers import workers_for
 
 Tell = Callable[[str, str], None]
@@ -52,7 +53,7 @@ class Export:
             if find_spec("transformers") is None:
                 self.unproven("transformers")
                 return Proof()
-            judge = Transformers(folder, self.tokenizer is not None)
+            judge = Transformers(folder, self.tokenizer is not None, bool(self.model.config.num_labels))
             return prove(self.model.decoder, self.tokenizer, judge, "f32", self.prompts, ())
 
     def gguf(self, kind: str) -> tuple[Proof, float | None]:
@@ -88,16 +89,18 @@ class Export:
         )
 
     def change(self, before: Decoder, after: Decoder) -> float | None:
-        """Bits per byte that rounding the weights costs on a part of the run's own held-out text; None where there is none."""
+        """Bits per byte that rounding the weights costs on a part of what the run held out, text or examples; None where there is none."""
         run = Run(self.model.path)
         if not run.begun:
             self.tell("this model has no held-out text: what rounding costs was not measured", "这个模型没有留出文本：未测量取整的代价")
             return None
-        data = open_data(run, verify=False)
-        ids = data.val[:HELD_OUT_TOKENS]
+        manifest, tokenizer = read_manifest(run), self.model.tokenizer
+        held_out = open_examples(run, manifest, tokenizer).val.ids if "task" in manifest else open_data(run, verify=False).val
+        ids = held_out[:HELD_OUT_TOKENS]
+        num_bytes = int(tokenizer.byte_lengths()[ids[1:]].sum())
         workers = workers_for(str(before.device), available_cores())
         first, second = (bits.score(model, ids, bits.window(model.config), workers) for model in (before, after))
-        return second.bits_per_byte(data.num_bytes(ids[1:])) - first.bits_per_byte(data.num_bytes(ids[1:]))
+        return second.bits_per_byte(num_bytes) - first.bits_per_byte(num_bytes)
 
 
 def export_model(model: Model, to: str, quantize: str | None, out: Path, tell: Tell) -> dict[str, Any]:
@@ -112,6 +115,9 @@ def export_model(model: Model, to: str, quantize: str | None, out: Path, tell: T
             raise UsageError(f"{path} exists", where=str(path), expected="a new name", hint="remove it, or choose another")
     if model.config.family is None:
         raise UsageError("this mixture of parts has no family", where=str(model.path), expected="the shape of GPT-2, Llama, Qwen2 or Qwen3")
+    if to == "gguf" and model.config.num_labels:
+        hint = "export it to hf, or tune with --tune.labels text"
+        raise ModelError(f"{model.path} tells labels apart and writes no text", where=str(model.path), hint=hint)
     fsio.make_folders(out.absolute().parent)
     job = Export(model, model.tokenizer if model.has_tokenizer else None, out, tell)
     proof, change = (job.huggingface(), None) if to == "hf" else job.gguf(kind)

@@ -23,8 +23,9 @@ from newleaf.text.examples import Labelled
 from newleaf.tokens.conversations import Message, Renderer
 from newleaf.tokens.foreign import has_tokenizer, load_tokenizer
 from newleaf.tokens.interface import AnyTokenizer
+from newleaf.tokens.templates import chat_template
 from newleaf.training.encode import Encoder, as_examples
-from newleaf.training.tasks import Task, task_named
+from newleaf.training.tasks import TASKS, Task, task_named
 from newleaf.workers import workers_for
 
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32)
@@ -96,6 +97,12 @@ class Model:
     def renderer(self) -> Renderer:
         """ModelError where the model has no chat template."""
         return Renderer(self.tokenizer)
+
+    @property
+    def answers_each_alone(self) -> bool:
+        """Whether a question has nothing to do with the one before it: of tasks such as translation, known by their templates."""
+        words = {task.words for task in TASKS.values()} - {TASKS["chat"].words}
+        return self.tokenizer.chat_template in [chat_template(self.tokenizer, each) for each in words]
 
     def stream(self, prompt: str, sampling: Sampling, precision: Precision = "float32") -> Iterator[str]:
         """One continuation, piece by piece as it comes; never half a character."""

@@ -1,7 +1,8 @@
 """An export and what will run it in, a verdict out: the same ids, the same logits, the same greedy text as here.
 
 The judge continues five prompts; our decoder reads what it wrote, so each step is compared whatever came before. Where two tokens are as
-good as equal, rounding decides between them: such a step is counted, and not held against the export.
+good as equal, rounding decides between them: such a step is counted, and not held against the export. Of a model that classifies the label
+of each prompt is compared: one step.
 """
 
 from collections.abc import Collection, Sequence
@@ -101,7 +102,9 @@ def compare(model: Decoder, prompt: Sequence[int], steps: Sequence[Step], ends: 
 
 @torch.inference_mode()
 def log_probabilities(model: Decoder, prompt: Sequence[int], taken: Sequence[int]) -> torch.Tensor:
-    """(N, V) before each of the N tokens that were taken after the prompt."""
+    """(N, V) before each of the N tokens that were taken after the prompt; of a model that classifies (1, labels) of the prompt."""
+    if model.config.num_labels:
+        return model.labels(model.hidden(torch.tensor([prompt]))[:, -1]).log_softmax(-1)
     logits = model(torch.tensor([[*prompt, *taken[:-1]]]))[0, len(prompt) - 1 :]
     return logits.log_softmax(-1)  # type: ignore[no-any-return]
 
@@ -117,12 +120,13 @@ def prompts_for(tokenizer: AnyTokenizer | None, vocab_size: int, context: int) -
 class Transformers:
     """A folder in transformers, in float32."""
 
-    def __init__(self, folder: Path, with_tokenizer: bool) -> None:
+    def __init__(self, folder: Path, with_tokenizer: bool, classifies: bool = False) -> None:
         import transformers
 
         transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        kind: Any = transformers.AutoModelForSequenceClassification if classifies else transformers.AutoModelForCausalLM
+        self._model, self._classifies = kind.from_pretrained(folder, dtype=torch.float32), classifies
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder) if with_tokenizer else None
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -134,8 +138,9 @@ class Transformers:
         found = []
         for prompt in prompts:
             ids, steps = list(prompt), list[Step]()
-            for _ in range(num_tokens):
-                row = self._model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            for _ in range(1 if self._classifies else num_tokens):
+                logits = self._model(torch.tensor([ids])).logits[0]  # (V) of a model that classifies, else (T, V)
+                row = (logits if self._classifies else logits[-1]).log_softmax(-1)
                 best = row.topk(min(5, len(row)))
                 steps.append((int(best.indices[0]), dict(zip(best.indices.tolist(), best.values.tolist(), strict=True))))
                 ids.append(steps[-1][0])
