@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-GUIDES = [*sorted((ROOT / "docs/guide").glob("*/*.md"))]
+GUIDES = [*sorted((ROOT / "docs/guide").rglob("*.md"))]
+NOT_THERE_YET = {"augment.md": "augment"}  # chapters whose verb a later version brings: their commands count from then on
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "lab").glob("*.md"))]
@@ -30,6 +31,11 @@ def commands(path: Path, program: str) -> list[list[str]]:
 def without_documents(block: str) -> str:
     """A block without the texts between <<'END' and END."""
     return re.sub(r"<<'END'(.*)\n(?:.*\n)*?END$", r"\1", block, flags=re.M)
+
+
+def without_comments(block: str) -> str:
+    """Code as it runs: each language comments in its own words."""
+    return re.sub(r"  # .*", "", block)
 
 
 def headings(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pages import READMES, ROOT, blocks, headings, named, tree
+from pages import READMES, ROOT, blocks, headings, named, tree, without_comments
 
 GUIDE = ROOT / "docs/guide"
 ENGLISH, CHINESE = GUIDE / "en", GUIDE / "zh"
@@ -147,8 +147,3 @@ def test_what_a_chapter_shows_has_other_words_in_the_other_language_only_where_n
             assert text.count("\n") == other.count("\n")
         else:
             assert text == other
-
-
-def without_comments(block: str) -> str:
-    """Code as it runs: each language comments in its own words."""
-    return re.sub(r"  # .*", "", block)
