@@ -181,6 +181,12 @@ def test_a_question_to_a_task_of_single_questions_is_asked_alone(
     assert seen == turns * 2
 
 
+def test_of_preferences_the_model_before_has_gained_nothing_and_that_is_chance(place: Path) -> None:
+    assert tune("prefer", "out") == 0
+    assert summary("out")["baselines"]["untuned"]["reward_accuracy"] == {"value": 0.5, "stderr": 0.0}
+    assert summary("out")["metrics"]["reward_accuracy"]["value"] != 0.5
+
+
 def test_labels_can_be_answers_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each label's share is what transformers finds for the whole answer, among the labels."""
     transformers = pytest.importorskip("transformers")

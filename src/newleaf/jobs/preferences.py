@@ -26,6 +26,7 @@ from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
 
 BETA = 0.1  # as in the paper
+ROUNDING = 1e-5  # of an answer's nats, which are added in float32: what is less is no gain
 
 
 class Preferences(Answers):
@@ -79,8 +80,10 @@ class Preferences(Answers):
 
     def figure(self, model: Decoder) -> dict[str, Any]:
         margins = score_margins(model, self.val, list(range(len(self.val))), self.setup.workers, lambda: None)[:, 0]
+        rounding = ROUNDING * np.abs(self.val.reference).sum(1)
+        better = np.where(np.abs(margins) <= rounding, 0.5, margins > 0)  # the model before has gained nothing: chance, not rounding
         return {
-            "reward_accuracy": mean((margins > 0).astype(float).tolist()).as_json(),
+            "reward_accuracy": mean(better.tolist()).as_json(),
             "margin": mean((self.beta * margins).tolist()).as_json(),
         }
 
