@@ -253,12 +253,13 @@ def test_replay_mixes_the_model_s_own_text_in(place: Path) -> None:
     assert summary("with")["tokens_trained"] > summary("without")["tokens_trained"]
 
 
-def test_a_handful_of_examples_is_judged_by_itself_and_the_report_says_so(place: Path) -> None:
+def test_a_handful_of_examples_is_judged_by_itself_and_the_report_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in DATA["chat"][:7]), "utf-8")
     assert run(["tune", "base", "few.jsonl", "--task", "chat", "--out", "out", *STEPS]) == 0
     manifest = json.loads(Path("out/data/manifest.json").read_text("utf-8"))
     assert (manifest["train"]["num_examples"], manifest["val"]["num_examples"], manifest["held_out"]) == (7, 7, False)
     assert "too few examples" in Path("out/report.html").read_text("utf-8")
+    assert "7 examples, too few to hold any out" in capsys.readouterr().err
 
 
 def test_what_cannot_be_used_is_named_with_its_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
