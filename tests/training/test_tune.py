@@ -14,6 +14,7 @@ import torch
 import newleaf
 from newleaf import fsio
 from newleaf.checkpoint import store
+from newleaf.cli.console import Console
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
 from newleaf.jobs.loaded import Model
@@ -88,8 +89,11 @@ def test_a_run_that_broke_off_goes_on_to_the_same_bits(way: str, place: Path, mo
 @pytest.mark.parametrize("task", DATA)
 def test_each_task_has_its_figures_beside_what_has_to_be_beaten(task: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune(task, "out", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
     assert found == summary("out")
+    hint = "evaluate out FILE" if task in ("classify", "qa") else "chat out"
+    assert printed.err.endswith(f"try: newleaf {hint}\n")
     main = {"classify": "accuracy", "prefer": "reward_accuracy"}.get(task, "stops")
     assert 0 <= found["metrics"][main]["value"] <= 1
     assert {"untuned", "from scratch"} <= found["baselines"].keys()
@@ -134,8 +138,9 @@ def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.Ca
     assert measured["examples"] == 80
     assert run(["evaluate", "out", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"]["value"] == summary("out")["metrics"]["accuracy"]["value"]
-    assert run(["generate", "out", "spring"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "out tells labels apart and writes no text; newleaf evaluate measures it."
+    for words in (["generate", "out", "spring"], ["chat", "out"]):
+        assert run(words) == 2
+        assert capsys.readouterr().err == "out tells labels apart and writes no text; newleaf evaluate measures it.\n"
 
 
 def test_a_classifier_goes_out_to_transformers_with_proof_and_not_to_llama_cpp(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +190,11 @@ def test_of_preferences_the_model_before_has_gained_nothing_and_that_is_chance(p
     assert tune("prefer", "out") == 0
     assert summary("out")["baselines"]["untuned"]["reward_accuracy"] == {"value": 0.5, "stderr": 0.0}
     assert summary("out")["metrics"]["reward_accuracy"]["value"] != 0.5
+
+
+def test_of_a_long_question_the_answer_is_shown(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Console().sample(3, "Is it so? " * 100, "Yes, it is.")
+    assert capsys.readouterr().err.endswith("Is it so? … ‸Yes, it is.\n")
 
 
 def test_labels_can_be_answers_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,7 @@ def chat(
     opened = api.load(model)
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # what is no UTF-8 gets its sentence when it is encoded
+    opened.engine(precision)  # a model that writes nothing says so before anybody is asked for a line
     tuned = opened.tokenizer.chat_template is not None
     print(WELCOME[tuned][language() == "zh"], file=sys.stderr)
     talk: list[Message] = []

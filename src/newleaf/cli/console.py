@@ -14,6 +14,7 @@ from newleaf.training.plan import Plan
 
 PLAIN_SECONDS = 10.0  # between two lines where stderr is no terminal
 LIVE_SECONDS = 0.2
+MOST_ASKED = 80  # characters of a question that are shown before what the model answers
 
 
 class Console(View):
@@ -92,7 +93,8 @@ class Console(View):
             )
 
     def sample(self, step: int, prompt: str, text: str) -> None:
-        shown = " ".join(printable(prompt + "‸" + text).split())[:160]
+        asked = prompt if len(prompt) <= MOST_ASKED else f"{prompt[:MOST_ASKED]}… "  # the answer is what is looked for
+        shown = " ".join(printable(asked + "‸" + text).split())[:160]
         self.event(f"sample at step {step:,}: {shown}", f"第 {step:,} 步的样本：{shown}")
 
     def done(self, summary: dict[str, Any]) -> None:
@@ -133,7 +135,8 @@ class Console(View):
             f"held out: {figure}" + (f" ({', '.join(beside)})" if beside else ""),
             f"留出样例：{figure}" + (f"（{'，'.join(beside)}）" if beside else ""),
         )
-        last = f"newleaf evaluate {typed} FILE" if summary["task"] == "classify" else f"newleaf chat {typed}"
+        # a paragraph with its question is more than the line that chat reads
+        last = f"newleaf evaluate {typed} FILE" if summary["task"] in ("classify", "qa") else f"newleaf chat {typed}"
         self.event(f"saved {path} — report: {path}/report.html — try: {last}", f"已存入 {path} — 报告：{path}/report.html — 试试：{last}")
 
     def close(self) -> None:
