@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_a_classifier_goes_out_to_transformers_with_proof_and_not_to_llama_cpp(p
     printed = capsys.readouterr()
     assert printed.out.strip().endswith("; likeliest labels equal") and printed.err == "try: newleaf evaluate third FILE\n"
     assert run(["export", "out", "--to", "gguf", "out.gguf"]) == 2
-    assert "out tells labels apart and writes no text; export it to hf, or tune with --tune.labels text." in capsys.readouterr().err
+    assert "out tells labels apart and writes no text; export it to hf." in capsys.readouterr().err
     assert not Path("out.gguf").exists()
 
 
@@ -184,6 +185,15 @@ def test_a_question_to_a_task_of_single_questions_is_asked_alone(
         monkeypatch.setattr("sys.stdin", io.StringIO("leaf 1\nleaf 2\n\n"))
         assert run(["chat", model]) == 0
     assert seen == turns * 2
+
+
+def test_preferences_are_learned_with_gentler_rates_but_for_those_that_were_asked_for(place: Path) -> None:
+    words = ["--tune.baselines", "false"]
+    assert tune("prefer", "gently", *words) == tune("prefer", "asked", *words, "--optim.lr", "0.004") == 0
+    gently, asked = (tomllib.loads(Path(out, "newleaf.toml").read_text("utf-8"))["optim"] for out in ("gently", "asked"))
+    assert (asked["lr"], asked["head_lr"]) == (0.004, gently["head_lr"])
+    assert gently["embedding_lr"] / gently["lr"] == pytest.approx(5)
+    assert gently["lr"] < 0.1 * 0.006 + 1e-9
 
 
 def test_of_preferences_the_model_before_has_gained_nothing_and_that_is_chance(place: Path) -> None:

@@ -116,8 +116,7 @@ def export_model(model: Model, to: str, quantize: str | None, out: Path, tell: T
     if model.config.family is None:
         raise UsageError("this mixture of parts has no family", where=str(model.path), expected="the shape of GPT-2, Llama, Qwen2 or Qwen3")
     if to == "gguf" and model.config.num_labels:
-        hint = "export it to hf, or tune with --tune.labels text"
-        raise ModelError(f"{model.path} tells labels apart and writes no text", where=str(model.path), hint=hint)
+        raise ModelError(f"{model.path} tells labels apart and writes no text", where=str(model.path), hint="export it to hf")
     fsio.make_folders(out.absolute().parent)
     job = Export(model, model.tokenizer if model.has_tokenizer else None, out, tell)
     proof, change = (job.huggingface(), None) if to == "hf" else job.gguf(kind)

@@ -15,6 +15,7 @@ from newleaf.jobs.setup import Setup, base_for, probe, settle
 from newleaf.jobs.view import View
 from newleaf.model import size
 from newleaf.model.config import ModelConfig
+from newleaf.optim.settings import NEW_RATES
 from newleaf.runs import Run
 from newleaf.runtime import Machine
 from newleaf.text.examples import Columns, texts_of
@@ -31,13 +32,14 @@ from newleaf.training.planfile import read_plan, write_plan
 from newleaf.training.prepare import read_manifest, write_manifest
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
 from newleaf.training.settings import Recipe, TuneSettings
-from newleaf.training.tasks import Task, task_named
+from newleaf.training.tasks import Kind, Task, task_named
 
 COLUMNS = ("input", "second_input", "output", "label")
 NAMED = 3  # rows that were left out are named on the screen
 BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 64  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
 MOST_SEEN = 500  # examples, to find Chinese characters in
+PREFERENCE_PART = 0.1  # of the rates of other tasks, with which held-out pairs became worse than chance (lab/LOG.md, 2026-11-27)
 OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
 LEAST_JUDGED, LEAST_LABELS = 50, 300  # examples of an evaluation in training: a label says less than an answer
 JUDGING_SHARE = 0.08  # of the time of training that all of them may take
@@ -88,6 +90,7 @@ def plan_tuning(request: Request, budget: Budget, start: StartingPoint, data: Ex
     recipe = with_batches(request.recipe, data.train, shape.context)
     plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, gone, StartingPoint(start.base, shape))
     plan = seldom_judged(bounded(plan, len(data.train), request.recipe), data, request.recipe)
+    plan = gentle(plan, request.recipe, data.manifest["kind"])
     why = plan.reasons | reasons(data, plan)
     epochs = plan.last_step * plan.batch_rows / len(data.train)
     return replace(
@@ -179,6 +182,23 @@ def num_judged(examples: Examples, evaluation_tokens: int) -> int:
     """The held-out examples, from the first one on, that an evaluation in training scores."""
     least = LEAST_LABELS if len(examples.labels) else LEAST_JUDGED
     return min(len(examples), max(least, int(np.searchsorted(np.cumsum(examples.lengths), evaluation_tokens))))
+
+
+def gentle(plan: Plan, asked: Recipe, kind: Kind) -> Plan:
+    """Preferences are learned with a part of the rates. Adapters leave the model as it is, and have rates of their own."""
+    if kind != "preference" or asked.tune.rank:
+        return plan
+    optim = plan.recipe.optim
+    rates = {name: getattr(optim, name) * PREFERENCE_PART for name in NEW_RATES if getattr(asked.optim, name) is None}
+    why = (
+        "a tenth of what other examples are learned with: two answers differ by little, and more spoils both",
+        "学别的样例时的十分之一：两个回答差得不多，步子大了，两个都会变坏",
+    )
+    return replace(
+        plan,
+        recipe=replace(plan.recipe, optim=replace(optim, **rates)),
+        reasons=plan.reasons | ({"optim.lr": why} if "lr" in rates else {}),
+    )
 
 
 def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:

@@ -60,7 +60,7 @@ HINTS = {
     "tune its model again: newleaf tune": "可以用 newleaf tune 再调它的模型",
     "name some": "请指定一些",
     "newleaf evaluate measures it": "可以用 newleaf evaluate 测它",
-    "export it to hf, or tune with --tune.labels text": "可以导出成 hf，或调优时用 --tune.labels text",
+    "export it to hf": "可以导出成 hf",
     "make a file of each, and name both": "分成两个文件，一起指定",
     "or take a model with a longer context": "或换用上下文更长的模型",
     "correct it, leave it out, or add examples of it": "请改正、去掉它，或补充这个标签的样例",
