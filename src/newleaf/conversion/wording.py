@@ -42,7 +42,7 @@ TASKS = {
     "prefer": Words("preferring the better answer", "偏好更好的回答"),
 }
 
-METRICS = {  # of tasks, the first that a task has is its headline
+METRICS = {  # of tasks
     "accuracy": Words("accuracy", "准确率"),
     "chrf": Words("chrF", "chrF"),
     "rouge_l": Words("ROUGE-L", "ROUGE-L"),
@@ -278,7 +278,7 @@ def headline_metric(metrics: Mapping[str, Any]) -> str:
     >>> headline_metric({"stops": {}, "chrf": {}}), headline_metric({"stops": {}})
     ('chrf', 'val_loss')
     """
-    return next((name for name in METRICS if name in metrics and name not in NO_HEADLINE), "val_loss")
+    return next((name for name in metrics if name in METRICS and name not in NO_HEADLINE), "val_loss")
 
 
 def metric_value(row: Mapping[str, Any], metric: str) -> float | None:
