@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from newleaf.version import __version__
 
 if TYPE_CHECKING:
-    from newleaf.api import evaluate, export, load, plan, train, tune, verify
+    from newleaf.api import augment, evaluate, export, load, plan, train, tune, verify
 
-__all__ = ["__version__", "evaluate", "export", "load", "plan", "train", "tune", "verify"]
+__all__ = ["__version__", "augment", "evaluate", "export", "load", "plan", "train", "tune", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Whole jobs for Python and the command line alike: `train`, `plan`, `load`, `evaluate`, `export`, `verify`.
+"""Whole jobs for Python and the command line alike: `train`, `tune`, `augment`, `plan`, `load`, `evaluate`, `export`, `verify`.
 
 Arguments are checked and the run is locked before torch is imported: a mistake is answered at once.
 """
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from newleaf.conversion.hub import folder_of
 from newleaf.errors import UsageError
+from newleaf.jobs.augment_request import AugmentRequest
 from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
 from newleaf.text.examples import Columns
+from newleaf.training.clock import Budget
 from newleaf.training.planfile import read_plan
-from newleaf.training.request import Request, make_request, remember, require_state, require_text
+from newleaf.training.request import DEFAULT_MINUTES, Request, make_request, remember, require_state, require_text
 from newleaf.training.task_request import tuning_request
 
 if TYPE_CHECKING:
@@ -116,6 +118,54 @@ def tune(
         resume=resume,
     )
     return run_job(request, view or View(), zero)
+
+
+def augment(
+    model: PathLike,
+    data: Paths,
+    *,
+    out: PathLike,
+    n: int | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    val: PathLike | None = None,
+    input: str | None = None,
+    second_input: str | None = None,
+    label: str | None = None,
+    columns: Sequence[str] = (),
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    view: View | None = None,
+    seconds_before: float = 0.0,
+) -> dict[str, Any]:
+    """Let a model write more labelled examples into the JSON lines of `out`, and measure whether they help.
+
+    `data` as in `tune` with the task classify. `n`: how many, at most; as many as there are to learn from by default. `minutes` (10 if none
+    is given) is the budget of all parts, `steps` that of each of three tunings, whose runs stand beside `out`. The same call goes on where
+    one was stopped.
+
+    Returns {written, rejected, out, reasons, labels, accuracy_without, accuracy_with, gain, verdict, examples, held_out, steps, seed,
+    seconds, runs}. `reasons` counts what was rejected; the accuracies and the gain are {value, stderr} on the held-out examples; `verdict`
+    is "helps" or "harms" where the gain is beyond two standard errors, else "unclear". Where nothing passed they are None.
+    """
+    zero = time.monotonic() - seconds_before
+    given = {name: value for name, value in {"minutes": minutes, "steps": steps}.items() if value is not None}
+    request = AugmentRequest(
+        model=os.fspath(model),
+        data=tuple(os.fspath(name) for name in ([data] if isinstance(data, str | os.PathLike) else data)),
+        out=Path(out),
+        budget=Budget(**(given or {"minutes": DEFAULT_MINUTES})),  # type: ignore[arg-type]
+        n=n,
+        val=os.fspath(val) if val is not None else None,
+        columns=Columns(input, second_input, None, label),
+        names=tuple(columns),
+        seed=seed,
+        settings=dict(settings or {}),
+    )
+    request.require_possible()
+    with importing_torch():
+        from newleaf.jobs.augment import augment as job
+    return job(request, run_job, view or View(), zero)
 
 
 def run_job(request: Request, listener: View, zero: float) -> dict[str, Any]:

@@ -111,8 +111,9 @@ class Run:
             )
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the run as its only writer; LockedError, naming the owner, if another process does."""
+    def writing(self, worth: Path | None = None) -> Iterator[None]:
+        """Hold the run as its only writer; LockedError, naming the owner, if another process does. A new directory in which `worth`, the
+        plan by default, was not yet written goes again with an error."""
         from filelock import FileLock, Timeout
 
         created, stopped = not self.path.exists(), False
@@ -138,7 +139,7 @@ class Run:
             raise
         finally:
             fsio.remove_tree(self.owner)
-            if created and not stopped and not self.plan.exists():  # it came to nothing: leave nothing
+            if created and not stopped and not (worth or self.plan).exists():  # it came to nothing: leave nothing
                 fsio.remove_tree(self.path)
             lock.release()
 

@@ -59,7 +59,7 @@ CASES: list[tuple[str, str, Callable[[Path], object] | None]] = [
     ("train good.txt --from run --steps 5 --model.width 128", "model.width is 128 here and 64 in run", None),
     ("train good.txt --from run --steps 5 --model.context 4096", "at most 32, what the model can look at", None),
     ("train good.txt --from run --steps 5 --data.vocab_size 900", "with --from, shape and tokenizer are the model's", None),
-    ("augment run good.txt --out more.jsonl", "not there yet", None),
+    ("augment run good.txt --out more.jsonl", "no label in it", None),
     ("tune run good.txt --task chat", "no question and answer in it", None),
     ("tune run good.txt --task chatt", "--task is chatt (expected chat or instruct or ", None),
     ("tune run --task chat", "DATA is missing (expected newleaf tune MODEL DATA --task NAME)", None),

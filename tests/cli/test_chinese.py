@@ -32,7 +32,7 @@ from newleaf.version import __version__
 SOURCE = Path(newleaf.__file__).parent
 HAN = re.compile("[\u4e00-\u9fff]")
 GAP = "\0"  # a hole, while templates are put together
-VERBS = "train, tune, plan, generate, chat, evaluate, export, verify"
+VERBS = "train, tune, augment, plan, generate, chat, evaluate, export, verify"
 PARTS = ("message", "expected", "hint")
 DAMAGED = f"{GAP} of {GAP} files are damaged, the first is {GAP}, which "
 MOST = 64  # templates of one expression
@@ -386,7 +386,7 @@ def test_a_command_says_it_in_the_language_asked_for(
             "generate a --model b",
             "--model 已经写成选项，'a' 就不能再按位置当作 prompt：请把 --model 也按位置写，或写成 --prompt 'a'；请看 newleaf --help。",
         ),
-        ("augment x", f"{__version__} 版还没有 newleaf augment；现有的请看 newleaf --help。"),
+        ("serve x", f"{__version__} 版还没有 newleaf serve；现有的请看 newleaf --help。"),
         (
             "train rubbish",
             "里没有可以学习的文本（rubbish/a.pdf：不是文本：是 PDF；rubbish/b.jsonl:1：里面没有文本；rubbish/b.jsonl:2：JSON 格式有误）。",

@@ -88,7 +88,7 @@ def test_importing_newleaf_imports_no_torch() -> None:
 
 
 def test_help_of_every_verb_imports_no_torch() -> None:
-    for verb in ([], ["train"], ["plan"], ["tune"], ["generate"], ["chat"], ["evaluate"], ["verify"]):
+    for verb in ([], ["train"], ["plan"], ["tune"], ["augment"], ["generate"], ["chat"], ["evaluate"], ["verify"]):
         code = f"import sys; from newleaf.cli.main import run; code = run({[*verb, '--help']!r}); sys.exit(code or 'torch' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
         assert done.returncode == 0, (verb, done.stderr)

@@ -23,10 +23,14 @@ class Console(View):
     def __init__(self) -> None:
         self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.chinese = language() == "zh"
-        self._due, self._width, self._val, self._path = 0.0, 0, "", ""
+        self._due, self._width, self._val, self._path, self._part = 0.0, 0, "", "", False
 
     def event(self, en: str, zh: str) -> None:
         self._print(zh if self.chinese else en)
+
+    def stage(self, en: str, zh: str) -> None:
+        self._val, self._part = "", True
+        self.event(en, zh)
 
     def left_out(self, source: str, reason: str, count: int) -> None:
         times = f" ({count:,})" if count > 1 else ""
@@ -39,6 +43,10 @@ class Console(View):
 
     def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         self._path = path
+        if self._part:  # one of several plans: it stands in its folder
+            steps, rows = f"{plan.last_step:,}", f"{plan.batch_rows:,}"
+            self.event(f"{path}: {steps} steps planned, {rows} examples in each", f"{path}：计划走 {steps} 步，每步 {rows} 个样例")
+            return
         config, train, skipped = plan.config, plan.recipe.train, manifest.get("num_skipped", 0)
         if skipped:
             self.event(
@@ -93,6 +101,8 @@ class Console(View):
             )
 
     def sample(self, step: int, prompt: str, text: str) -> None:
+        if self._part:
+            return
         asked = prompt if len(prompt) <= MOST_ASKED else f"{prompt[:MOST_ASKED]}… "  # the answer is what is looked for
         shown = " ".join(printable(asked + "‸" + text).split())[:160]
         self.event(f"sample at step {step:,}: {shown}", f"第 {step:,} 步的样本：{shown}")

@@ -7,6 +7,7 @@ interruption. The last line on stderr is then the sentence; with --json also an 
 import difflib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from newleaf.training.signals import farewell
 from newleaf.version import __version__
 
 FLAGS = ("--resume", "--extend", "--lora", "--json", "--greedy", "--echo", "--help", "--version", "--")
-LATER = ("augment", "serve", "explain", "data", "doctor")
+LATER = ("serve", "explain", "data", "doctor")
 
 app = App(
     name="newleaf",
@@ -39,6 +40,7 @@ app = App(
 for verb, summary in {
     "train": "Train a GPT on your text.",
     "tune": "Teach a model a task by examples.",
+    "augment": "Let a model write more labelled examples.",
     "plan": "Show what train would do: size, time, memory, disk, expected quality.",
     "generate": "Continue a prompt.",
     "chat": "Talk with a model.",
@@ -55,7 +57,7 @@ def run(arguments: list[str]) -> int:
     try:
         sleep_while_waiting()
         refuse_later(arguments)
-        if arguments[:1] in (["train"], ["tune"], ["plan"]):
+        if arguments[:1] in (["train"], ["tune"], ["augment"], ["plan"]):
             from newleaf.cli.words import check_settings
 
             check_settings(arguments)
@@ -141,6 +143,8 @@ def usage_error(error: CycloptsError) -> UsageError:
     if isinstance(error, UnknownOptionError) and error.token is not None:
         return unknown_option(error.token.keyword or error.token.value)
     message = " ".join(str(error).split()).replace('"', "'")
+    verbs = ", ".join(name for name in app if not name.startswith("-"))  # the parser names eight
+    message = re.sub("Available commands: .*", f"Available commands: {verbs}", message)
     return UsageError(message, hint="see newleaf --help")
 
 
@@ -153,7 +157,7 @@ def unknown_option(word: str) -> UsageError:
     if "." in name:
         return unknown_setting(name, names(Recipe))
     flags = "out minutes steps tokens epochs val column from seed recipe resume extend json max-tokens temperature top-p top-k min-p "
-    flags += "repetition-penalty greedy stop n echo precision to quantize task input second-input output label columns"
+    flags += "repetition-penalty greedy stop n echo precision to quantize task input second-input output label columns lora column suite"
     nearest = difflib.get_close_matches(name, flags.split(), n=1, cutoff=0.6)
     return UsageError(
         f"unknown option --{name}", where=f"--{name}", hint=f"did you mean --{nearest[0]}?" if nearest else "see newleaf --help"

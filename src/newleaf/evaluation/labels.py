@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from newleaf.evaluation.metrics import mean
+from newleaf.evaluation.metrics import Figure, mean
 
 BINS = 10  # of confidence
 
@@ -23,6 +23,17 @@ def label_figures(labels: np.ndarray, log_probabilities: np.ndarray) -> dict[str
         "macro_f1": {"value": macro_f1(table), "stderr": None},
         "calibration_error": {"value": calibration_error(right, np.exp(log_probabilities.max(1))), "stderr": None},
     }
+
+
+def gain(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Figure:
+    """By how much the second of two models is more accurate on the same texts, labels (N), log-probabilities (N, labels) of each. They are
+    compared text by text, so that what is hard for both is no error of the difference.
+
+    >>> gain(np.array([0, 1]), np.log(np.array([[0.9, 0.1], [0.8, 0.2]])), np.log(np.array([[0.6, 0.4], [0.3, 0.7]])))
+    Figure(value=0.5, stderr=0.5)
+    """
+    right = [(found.argmax(1) == labels).astype(float) for found in (first, second)]
+    return mean((right[1] - right[0]).tolist())
 
 
 def confusion(labels: np.ndarray, found: np.ndarray, num_labels: int) -> np.ndarray:

@@ -11,6 +11,10 @@ class View:
     def event(self, en: str, zh: str) -> None:
         """Something that happened, in one sentence of either language."""
 
+    def stage(self, en: str, zh: str) -> None:
+        """A part of a job with several begins."""
+        self.event(en, zh)
+
     def left_out(self, source: str, reason: str, count: int) -> None:
         """Something in the data that cannot be used, and why, in English."""
 

@@ -2,6 +2,10 @@
 
 MESSAGES = {
     "{name} is for a task": "{name} 是给任务用的",
+    "an example has two texts": "有一个样例含两段文本",
+    "there are {count} examples": "只有 {count} 个样例",
+    "{path} is no folder": "{path} 不是文件夹",
+    "stopped by a signal, everything is saved": "收到信号，停下了，一切都已存好",
     "hardly any label has two examples": "几乎每个标签都只有一个样例",
     "--input and --output go together": "--input 和 --output 要一起用",
     "{name} is a setting of newleaf tune": "{name} 是 newleaf tune 的设置",
@@ -39,6 +43,11 @@ MESSAGES = {
 EXPECTED = {
     "newleaf plan DATA --from MODEL --task NAME": "这样写：newleaf plan DATA --from MODEL --task NAME",
     "--task NAME beside it": "应同时给出 --task NAME",
+    "one text and its label": "一段文本和它的标签",
+    "at least {count}, so that some can be held out": "至少为 {count}，才能留出一些",
+    "a file that ends in .jsonl": "以 .jsonl 结尾的文件",
+    "a folder that exists": "已有的文件夹",
+    "newleaf augment MODEL DATA --out FILE.jsonl": "这样写：newleaf augment MODEL DATA --out FILE.jsonl",
     "several examples of each label": "每个标签有几个样例",
     "both or none": "应当都给，或都不给",
     "the directory of a run": "训练目录",
@@ -56,6 +65,10 @@ EXPECTED = {
     "a run of newleaf train": "newleaf train 的训练目录",
 }
 HINTS = {
+    "add more, or name held-out ones with --val": "请多给一些，或用 --val 指定留出的样例",
+    "make it first": "请先建好它",
+    "give what was given then, remove the folder, or choose another --out": "请照当时的写，或删掉这个文件夹，或换一个 --out",
+    "the same command goes on": "再运行同一条命令就会接着做",
     "leave it out": "请去掉它",
     "tune its model again: newleaf tune": "可以用 newleaf tune 再调它的模型",
     "name some": "请指定一些",
