@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from newleaf import fsio, runs, runtime
 from newleaf.errors import Interrupted, TextError
@@ -22,6 +23,7 @@ from newleaf.jobs.augment_request import AugmentRequest, two_texts
 from newleaf.jobs.author import REASONS, Author
 from newleaf.jobs.loaded import Model, open_model
 from newleaf.jobs.view import View
+from newleaf.model import size
 from newleaf.runs import Run
 from newleaf.text.examples import Labelled
 from newleaf.training.clock import Stopwatch
@@ -37,6 +39,7 @@ Tune = Callable[[Request, View, float], dict[str, Any]]  # (what to tune, who li
 WRITER_SHARE = 0.35  # of a budget in minutes: a label says little, so the writer has most to learn
 CLASSIFIER_SHARE = 0.3  # of what the writer leaves; as long again for the second, and the rest to write and to judge
 SLOWER = 1.05  # the second classifier than the first: texts that are written are longer or shorter
+SMALL = 10_000_000  # parameters: such a writer is fastest on one thread, ten times where others use the cores (lab/LOG.md, 2026-11-27)
 MARGIN_SECONDS = 0.5  # for the last lines
 TELL_SECONDS, SHOWN = 10.0, 60  # between two lines while texts are written, and characters of a text in them
 AGAIN = "the same command goes on"
@@ -116,6 +119,8 @@ class Augmentation:
         """What was written, in this process and in earlier ones; it is finished once accepted.jsonl stands there."""
         request, folder = self.request, self.request.folder
         writer, judge = (self.opened(request.run(name)) for name in ("writer", "without"))
+        if size.parameters(writer.config) < SMALL:
+            torch.set_num_threads(1)  # until the next tuning sets its own
         author = Author(writer, judge, train, held_out, request.n or len(train), request.seed)
         finished = (folder / "accepted.jsonl").exists()
         told = time.monotonic()

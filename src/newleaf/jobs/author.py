@@ -24,6 +24,7 @@ from newleaf.text.similar import Texts
 REASONS = ("unfinished", "too short", "copy", "held out", "repeated", "other label", "unsure")
 TEMPERATURE, TOP_P = 1.0, 0.95  # as varied as what was learned, without the tail that a small model fills with noise
 TAIL = 0.05  # of the examples: shorter than these is too short, and longer than these no text becomes
+MOSTLY = 0.5  # of the examples that end as sentences do: then so may what is written
 LIKELY = 0.7  # a judge that is as good as it is sure is wrong about less than three texts in ten: more than that teaches its mistakes
 MOST_TRIES = 5  # for each example that is wanted: what so seldom succeeds has no more to give
 
@@ -53,7 +54,12 @@ class Author:
         self.shortest = float(np.quantile([len(example.texts[0]) for example in train], TAIL))
         tokens = [(example.label, len(writer.tokenizer.encode(example.texts[0]))) for example in train]
         longest = int(np.quantile([count for _, count in tokens], 1 - TAIL))
-        self.lengths = {name: [min(count, longest) + 1 for label, count in tokens if label == name] for name in self.wanted}
+        ended = [whole_sentences(example.texts[0].strip()) == example.texts[0].strip() for example in train]
+        self.sentences = bool(np.mean(ended) > MOSTLY)
+        self.lengths = {
+            name: [min(count, longest) + 1 for label, count in tokens if label == name] if self.sentences else [longest + 1]
+            for name in self.wanted
+        }
         one_line = not any("\n" in example.texts[0] for example in train)
         self.stop = ("\n",) if one_line else ()  # a writer that has read lines of text may end its own as it ended those
         self.tries, self.passed = Counter[str](), Counter[str]()
@@ -75,8 +81,8 @@ class Author:
         return min(lacking, key=lambda name: self.tries[name] / self.wanted[name], default=None)
 
     def one(self, label: str) -> Tried:
-        """The next text, as long as a random example of its label at most; what has not ended there ends with its last whole sentence. Its
-        seed depends on how many were tried before."""
+        """The next text; its seed depends on how many were tried before. Where the examples are whole sentences, it is as long as a random
+        one of its label at most, and ends with its last whole sentence."""
         began = time.monotonic()
         ids = self.writer.renderer.ids([{"role": "user", "content": label}])
         seed = content_hash(f"{self.seed} {self.tries.total()}".encode()) >> 2
@@ -85,7 +91,7 @@ class Author:
         sample = self.writer.engine().generate(ids, sampling)[0]
         text = sample.text.strip()
         if sample.stopped_by not in ("end", "stop"):
-            text = whole_sentences(text)
+            text = whole_sentences(text) if self.sentences else ""
         return Tried(label, text, self.why_not(label, text), round(time.monotonic() - began, 4))
 
     def why_not(self, label: str, text: str) -> str | None:
