@@ -6,7 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 GUIDES = [*sorted((ROOT / "docs/guide").rglob("*.md"))]
-NOT_THERE_YET = {"augment.md": "augment"}  # chapters whose verb a later version brings: their commands count from then on
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "lab").glob("*.md"))]
