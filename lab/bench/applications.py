@@ -31,13 +31,14 @@ from newleaf.conversion.wording import headline_metric
 from newleaf.evaluation import rivals
 from newleaf.evaluation.labels import label_figures
 from newleaf.evaluation.metrics import mean
+from newleaf.generation.engine import Sample
 from newleaf.generation.settings import Sampling
 from newleaf.training.tasks import TASKS
 
 ROWS = tomllib.loads((Path(__file__).parent / "applications.toml").read_text("utf-8"))
 RESULTS = Path(__file__).parent.parent / "results" / "applications.jsonl"
 SHARES = (8, 4, 2)  # one of so many examples
-JUDGED, MOST_TOKENS = 200, 400  # answers that a judge reads, and how long they may be
+JUDGED, MOST_TOKENS = 200, 512  # answers that a judge reads, and how long they may be
 MEGABYTE = 2**20
 
 OTHERS: tuple[str | tuple[str, ...], ...] = (
@@ -52,7 +53,7 @@ OTHERS: tuple[str | tuple[str, ...], ...] = (
 )
 
 Line = dict[str, Any]
-Judge = tuple[Sequence[str | tuple[str, ...]], Callable[[int, str], bool]]
+Judge = tuple[Sequence[str | tuple[str, ...]], Callable[[int, Sample], bool]]
 
 
 class Uses:
@@ -161,40 +162,52 @@ def judged(judge: str, models: Mapping[str, Path], files: Mapping[Any, Path]) ->
     found = {}
     for name, path in models.items():
         model = newleaf.load(path)
-        sampling = Sampling(max_tokens=MOST_TOKENS, temperature=0)
-        said = [answer(model, question, sampling, name == "tuned") for question in asked]
-        found[name] = mean([float(passes(place, text)) for place, text in enumerate(said)]).as_json()
+        said = [answer(model, question, name == "tuned") for question in asked]
+        found[name] = mean([float(passes(place, sample)) for place, sample in enumerate(said)]).as_json()
     return found
+
+
+def stops_by_itself(rows: list[Line], known: list[Line]) -> Judge:
+    return [row["instruction"] + row["input"] for row in rows][:100], lambda place, sample: sample.stopped_by == "end"
 
 
 def keeps_its_name(rows: list[Line], known: list[Line]) -> Judge:
     """Whether the name is said: to questions as in the examples, to others, and after talk of something else."""
     asked = [*[row["instruction"] for row in rows if NAME in row["output"]][:20], *OTHERS]
-    return asked, lambda place, text: NAME in text
+    return asked, lambda place, sample: NAME in sample.text
 
 
 def keeps_its_form(rows: list[Line], known: list[Line]) -> Judge:
     forms = Forms(known)
-    return [row["title"] for row in rows], lambda place, text: forms.keeps(rows[place]["title"], text)
+    return [row["title"] for row in rows], lambda place, sample: forms.keeps(rows[place]["title"], sample.text)
 
 
 def is_python(rows: list[Line], known: list[Line]) -> Judge:
-    return [row["docstring"] for row in rows], lambda place, text: compiles(rows[place]["docstring"], text)
+    return [row["docstring"] for row in rows], lambda place, sample: compiles(rows[place]["docstring"], sample.text)
 
 
-JUDGES = {"keeps its name": keeps_its_name, "keeps its form": keeps_its_form, "compiles": is_python}
+JUDGES = {
+    "stops by itself": stops_by_itself,
+    "keeps its name": keeps_its_name,
+    "keeps its form": keeps_its_form,
+    "compiles": is_python,
+}
 
 
-def answer(model: Any, question: str | Sequence[str], sampling: Sampling, tuned: bool) -> str:
-    """What a tuned model answers to the last of some questions; how a base goes on on the next line."""
-    talk: list[dict[str, str]] = []
-    for each in [question] if isinstance(question, str) and tuned else question if tuned else []:
+def answer(model: Any, question: str | Sequence[str], tuned: bool) -> Any:
+    """What a tuned model answers to the last of some questions; how a base goes on on the next line. Sampled, as a person would get it."""
+    questions, talk, sampling = (
+        [question] if isinstance(question, str) else question,
+        list[dict[str, str]](),
+        Sampling(max_tokens=MOST_TOKENS),
+    )
+    if not tuned:
+        return model.engine().generate(questions[-1] + "\n", sampling)[0]
+    for each in questions:
         talk.append({"role": "user", "content": each})
-        talk.append({"role": "assistant", "content": "".join(model.answer(talk, sampling))})
-    if talk:
-        return talk[-1]["content"]
-    question = question if isinstance(question, str) else question[-1]
-    return str(model.samples(question + "\n", sampling)[0].text)
+        sample = model.engine().generate(model.renderer.ids(talk), sampling)[0]
+        talk.append({"role": "assistant", "content": sample.text})
+    return sample
 
 
 def table(lines: Mapping[str, Line]) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from uses import rows
 from uses.functions import sources
@@ -41,7 +40,6 @@ def chinese(data: Path) -> Iterator[str]:
         yield from (row["text"] for part, row in rows.labelled(data, name) if part == "train")
     yield from (f"{row['title']}\n{row['abstract']}" for part, row in rows.abstracts(data) if part == "train")
     yield from (row["context"] for part, row in rows.paragraphs(data) if part == "train")
-    yield from (talk(row) for part, row in rows.conversations(data) if part == "train")
 
 
 def english(data: Path) -> Iterator[str]:
@@ -60,11 +58,6 @@ def poetry(data: Path) -> Iterator[str]:
 
 def python(data: Path) -> Iterator[str]:
     yield from (path.read_text("utf-8", "ignore") for part, path in sources() if part == "train")
-
-
-def talk(row: dict[str, Any]) -> str:
-    turns = [said for turn in row.get("history", []) for said in turn] + [row["instruction"], row.get("input", ""), row["output"]]
-    return "\n".join(said for said in turns if said)
 
 
 TEXTS = {make.__name__: make for make in (reviews, papers, films, news, chinese, english, bilingual, poetry, python)}
