@@ -7,31 +7,18 @@ A model that was hardly trained is tuned three ways for a few steps, in turn, ea
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import commands
+
 from newleaf.runs import read_lines
 
 WAYS: dict[str, list[str]] = {"full": [], "adapters": ["--lora"], "adapters, int8": ["--lora", "--tune.int8", "true"]}
 ROWS = 400
-
-
-def peak_of(words: list[str]) -> tuple[float, dict[str, Any]]:
-    """(megabytes of the process at most, the JSON that it printed)."""
-    process = subprocess.Popen([sys.executable, "-m", "newleaf", *words, "--json"], stdout=subprocess.PIPE, stderr=None)
-    assert process.stdout
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return usage.ru_maxrss / 1024, json.loads(said)
 
 
 def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -40,7 +27,8 @@ def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     talk = [{"prompt": f"which leaf comes after {n}? " * 6, "completion": f"leaf {n + 1}, of course. " * 6} for n in range(ROWS)]
     rows.write_text("".join(json.dumps(row) + "\n" for row in talk), "utf-8")
     shape = ["--model.width", str(arguments.width), "--model.depth", str(arguments.depth), "--model.context", "256"]
-    _, base = peak_of(["train", str(text), "--out", str(folder / "base"), "--steps", "1", *shape, "--train.batch_tokens", "512"])
+    log = folder / "log"
+    base, _ = commands.run(["train", str(text), "--out", str(folder / "base"), "--steps", "1", *shape, "--train.batch_tokens", "512"], log)
     found: dict[str, Any] = {"parameters": base["parameters"], "ways": {}}
     for way, words in WAYS.items():
         out = folder / way.replace(", ", "-")
@@ -54,10 +42,14 @@ def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "--train.batch_tokens",
             str(arguments.batch_tokens),
         ]
-        peak, said = peak_of(["tune", str(folder / "base"), str(rows), "--task", "chat", "--out", str(out), *same, *words])
+        said, process = commands.run(["tune", str(folder / "base"), str(rows), "--task", "chat", "--out", str(out), *same, *words], log)
         seconds = [line["seconds"] for line in read_lines(out / "metrics.jsonl")]
         steps = [later - earlier for earlier, later in pairwise(seconds)]
-        found["ways"][way] = {"peak_megabytes": round(peak), "seconds_a_step": round(median(steps), 3), "val_loss": said["val_loss"]}
+        found["ways"][way] = {
+            "peak_megabytes": process["peak_megabytes"],
+            "seconds_a_step": round(median(steps), 3),
+            "val_loss": said["val_loss"],
+        }
     return found
 
 

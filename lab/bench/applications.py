@@ -12,14 +12,12 @@ NEWLEAF_DATA; texts, runs and logs stay in --work.
 import argparse
 import json
 import os
-import subprocess
-import sys
-import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import commands
 from peers.results import machine
 from uses import examples, texts
 from uses.forms import Forms
@@ -39,7 +37,6 @@ ROWS = tomllib.loads((Path(__file__).parent / "applications.toml").read_text("ut
 RESULTS = Path(__file__).parent.parent / "results" / "applications.jsonl"
 SHARES = (8, 4, 2)  # one of so many examples
 JUDGED, MOST_TOKENS = 200, 512  # answers that a judge reads, and how long they may be
-MEGABYTE = 2**20
 
 OTHERS: tuple[str | tuple[str, ...], ...] = (
     "你到底是谁？",
@@ -126,19 +123,9 @@ class Uses:
 
 
 def command(words: list[Any], out: Path) -> tuple[Line, Line]:
-    """The object that a command prints; its seconds and its peak memory."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.with_suffix(".log").open("ab") as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "newleaf", *map(str, words), "--json"], stdout=subprocess.PIPE, stderr=errors)
-        assert process.stdout
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(map(str, words))}: {out.with_suffix('.log')} says why")
-    peak = usage.ru_maxrss * 1024 / MEGABYTE
-    return json.loads(said), {"seconds": round(time.perf_counter() - began, 1), "peak_megabytes": round(peak), **machine()}
+    """The object that a command prints; its seconds, its memory and what it ran on."""
+    found, process = commands.run(words, out.with_suffix(".log"))
+    return found, process | machine()
 
 
 def some_of(summary: Line, *names: str) -> Line:

@@ -215,6 +215,7 @@ def test_labels_can_be_answers_too(place: Path, capsys: pytest.CaptureFixture[st
     found, model = summary("run"), newleaf.load("run")
     assert found["metrics"]["accuracy"]["value"] >= found["baselines"]["majority"]["accuracy"]["value"]
     assert {"untuned", "majority", "tfidf", "from scratch"} == set(found["baselines"])
+    assert all("accuracy" in rival for rival in found["baselines"].values())
     assert np.trace(found["confusion"]) == round(found["metrics"]["accuracy"]["value"] * np.sum(found["confusion"]))
     assert model.labels == sorted(SEASONS)
     judge = transformers.AutoModelForCausalLM.from_pretrained("run")

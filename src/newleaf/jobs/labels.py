@@ -61,6 +61,9 @@ class Classifying(Tuning):
         self.confused = confusion(self.data.val.labels, found.argmax(1), len(self.names))
         return label_figures(self.data.val.labels, found)
 
+    def compared(self, model: Decoder) -> dict[str, Any]:
+        return self.figure(model)
+
     def rivals(self) -> dict[str, Any]:
         train, val = self.labelled("train"), self.labelled("val")
         labels, wanted = [row.label for row in train], self.data.val.labels
@@ -136,9 +139,6 @@ class Labels(Classifying):
 
 class SpelledLabels(Classifying, Answers):
     """By the answer: trained as any answers are, judged by which label is the likeliest."""
-
-    def begin(self, model: Decoder) -> None:
-        Tuning.begin(self, model)  # nothing is written to be judged
 
     def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
         encoder, rows = Encoder(self.task, self.data.tokenizer), self.labelled("val")
