@@ -7,7 +7,8 @@ import pytest
 from evaluation import example_runs
 
 from newleaf.conversion.facts import RunFacts
-from newleaf.evaluation.report.advice import advise, repeated_share
+from newleaf.evaluation.report.advice import advise
+from newleaf.evaluation.report.advice_on_text import repeated_share
 
 HEALTHY = example_runs.finished()
 
@@ -26,6 +27,13 @@ def with_manifest(**figures: Any) -> RunFacts:
     return replace(HEALTHY, manifest={**HEALTHY.manifest, **figures})
 
 
+def of_a_task(held_out: int, losses: tuple[float, ...] = (0.5, 0.4)) -> RunFacts:
+    """A run that tells labels apart."""
+    rows = [{"step": step, "seconds": 60.0 * step, "val_loss": loss, "val_bpb": loss} for step, loss in enumerate(losses, start=1)]
+    summary = {"task": "classify", "stopped_by": "text", "best_step": 2, "val_loss": min(losses), "val_bytes": 90, "train_bytes": 900}
+    return RunFacts("labels", summary=summary, metrics=rows, manifest={"held_out": True, "val": {"num_examples": held_out}})
+
+
 COMMON = with_originality(people=0.35, copied_share=0.4, repetition=0.4)  # a text that people fill with what was said before
 
 CASES = {
@@ -38,6 +46,7 @@ CASES = {
     "repetition": [example_runs.overfitted(), with_originality(repetition=0.4)],
     "held_out_in_part": [with_summary(val_bytes=64_000)],
     "small_held_out": [replace(with_summary(val_bytes=3000), manifest={"val_bytes": 3000})],
+    "few_held_out": [of_a_task(40)],
     "text_left_out": [with_manifest(num_skipped=3, skipped_counts={"not text": 1, "hidden": 2})],
     "inexact": [with_summary(exact=False)],
     "short_of_memory": [replace(with_summary(micro_batch=2), plan={**HEALTHY.plan, "train.micro_batch": 8})],
@@ -65,6 +74,14 @@ def test_every_warning_says_in_both_languages_what_to_do(runs: list[RunFacts]) -
     for advice in advise(runs[0]):
         for words in (advice.title, advice.why, advice.change):
             assert words.en and words.zh and words.en != words.zh
+
+
+def test_a_task_is_warned_of_in_its_own_units() -> None:
+    """Labels have few bytes, and bits per byte say nothing of them."""
+    assert advise(of_a_task(500)) == []
+    (advice,) = advise(of_a_task(500, (0.5, 0.4, 0.6)))
+    assert (advice.key, "bits" in advice.why.en, "比特" in advice.why.zh) == ("overfitting", False, False)
+    assert "a held-out loss of 0.400 became 0.600" in advice.why.en and "more examples" in advice.change.en
 
 
 def test_overfitting_is_seen_while_the_run_goes_on() -> None:

@@ -1,12 +1,24 @@
-"""What several sections are made of: headings, lists of figures, thinned rows."""
+"""What several sections are made of: headings, lists of figures, thinned rows, warnings."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from newleaf.conversion.facts import Row
+from newleaf.conversion.facts import Row, RunFacts
 from newleaf.conversion.wording import Words, count, size
 from newleaf.evaluation.report.markup import Content, Html, tag
+from newleaf.runs import in_shell
 
 Figure = tuple[Words, str | Words | None]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One warning."""
+
+    key: str
+    title: Words
+    why: Words
+    change: Words
 
 
 def section(key: str, title: Words, *content: Content) -> Html:
@@ -38,3 +50,8 @@ def thinned(rows: Sequence[Row], at_most: int) -> list[Row]:
     if len(rows) <= at_most:
         return list(rows)
     return [rows[round(index * (len(rows) - 1) / (at_most - 1))] for index in range(at_most)]
+
+
+def quoted(facts: RunFacts) -> str:
+    """The run as a shell takes it."""
+    return in_shell(facts.path or facts.name)

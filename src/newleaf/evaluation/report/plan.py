@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 from newleaf.conversion.facts import RunFacts, number, shown
 from newleaf.conversion.wording import SETTINGS, Words
-from newleaf.evaluation.report.advice import quoted
 from newleaf.evaluation.report.markup import Html, tag
-from newleaf.evaluation.report.parts import section
+from newleaf.evaluation.report.parts import quoted, section
 from newleaf.runs import in_shell
 
 
