@@ -19,7 +19,6 @@ from newleaf.loss import IGNORED
 from newleaf.loss.answers import answers
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
-from newleaf.model.lora import merged
 from newleaf.text.examples import Conversation
 from newleaf.tokens.templates import end_of_turn
 from newleaf.training.example_data import ExampleData
@@ -64,7 +63,7 @@ class Answers(Tuning):
     def begin(self, model: Decoder) -> None:
         if self.task.kind == "answers" and self.plan.budget.seconds is not None:
             began, some = self.setup.stopwatch(), range(min(FIRST_WRITTEN, len(self.data.val)))
-            write_answers(merged(model), self.data.tokenizer, self.data.val, some)  # who has not learned to stop takes longest
+            write_answers(model, self.data.tokenizer, self.data.val, some)  # who has not learned to stop takes longest
             each = (self.setup.stopwatch() - began) / len(some)
             self.num_written = max(len(some), min(NUM_WRITTEN, int(WRITING_SHARE * self.plan.budget.seconds / each)))
             self.seconds_more += each * len(self.some)
@@ -75,7 +74,7 @@ class Answers(Tuning):
         return self.figure(model) if self.task.metrics else {}
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        self.written = write_answers(merged(model), self.data.tokenizer, self.data.val, self.some)
+        self.written = write_answers(model, self.data.tokenizer, self.data.val, self.some)
         found = answer_figures(self.written, self.data.tokenizer, self.data.val, self.data.rows("val"), self.some, self.task.metrics)
         return {name: each.as_json() for name, each in found.items()}
 
@@ -109,7 +108,7 @@ class Answers(Tuning):
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         rows = self.data.rows("val")
         some = list(range(min(NUM_SAMPLES, len(rows))))
-        for number, answer in zip(some, write_answers(merged(model), self.data.tokenizer, self.data.val, some), strict=True):
+        for number, answer in zip(some, write_answers(model, self.data.tokenizer, self.data.val, some), strict=True):
             yield turns_of(rows[number])[-2][1] + "\n", answer.text
 
 

@@ -22,7 +22,6 @@ from newleaf.jobs.view import View
 from newleaf.loss.labels import label_loss
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
-from newleaf.model.lora import merged
 from newleaf.text.examples import Labelled
 from newleaf.tokens.tokenizer import PADDING
 from newleaf.training.encode import Encoder
@@ -143,7 +142,7 @@ class SpelledLabels(Classifying, Answers):
     def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
         encoder, rows = Encoder(self.task, self.data.tokenizer), self.labelled("val")
         context = self.data.manifest["context"]
-        return score_spelled(merged(model), encoder, [rows[number] for number in some], self.names, self.setup.workers, between, context)
+        return score_spelled(model, encoder, [rows[number] for number in some], self.names, self.setup.workers, between, context)
 
     def said(self) -> dict[str, Any]:
         return {**super().said(), SPELLED: True}

@@ -20,7 +20,6 @@ from newleaf.jobs.tuning import NO_BITS, NUM_SAMPLES
 from newleaf.loss.answers import preference
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
-from newleaf.model.lora import merged
 from newleaf.text.examples import Preference
 from newleaf.training.gradients import Batch
 from newleaf.training.task import Evaluation
@@ -104,6 +103,6 @@ class Preferences(Answers):
 
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         rows = [row for row in self.data.rows("val") if isinstance(row, Preference)][:NUM_SAMPLES]
-        written = write_answers(merged(model), self.data.tokenizer, self.val, range(len(rows)))
+        written = write_answers(model, self.data.tokenizer, self.val, range(len(rows)))
         for row, answer in zip(rows, written, strict=True):
             yield row.turns[-1][1] + "\n", answer.text

@@ -25,7 +25,6 @@ from newleaf.jobs.view import View
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout
-from newleaf.model.lora import merged
 from newleaf.optim.optimizer import Optimizer
 from newleaf.training.clock import Stopwatch, enough
 from newleaf.training.costs import BYTES_WRITTEN, PROCESS_SECONDS, SCORING, step_seconds
@@ -133,11 +132,11 @@ class Trial:
 
     def write(self, model: Decoder) -> float:
         """Seconds of an answer."""
-        plain, began = merged(model), self.setup.stopwatch()
+        began = self.setup.stopwatch()
         if self.subject.task.kind != "answers":
             return 0.0
         some = range(min(FIRST_WRITTEN, len(self.data.val)))
-        write_answers(plain, self.data.tokenizer, self.data.val, some)
+        write_answers(model, self.data.tokenizer, self.data.val, some)
         return (self.setup.stopwatch() - began) / len(some)
 
     def remember(self, model: Decoder) -> float:

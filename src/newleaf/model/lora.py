@@ -69,13 +69,13 @@ def adapters(model: Decoder) -> dict[str, Adapted]:
 
 
 def merged(model: Decoder) -> Decoder:
-    """A plain decoder that computes the same; the model itself where it has no adapters."""
+    """A plain decoder that computes the same, for reading: what has no adapter is not copied. The model itself where it has none."""
     found = adapters(model)
     if not found:
         return model
     plain = Decoder(model.config, initialised=False).to(model.device)
     theirs = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith((A, B))}
-    plain.load_state_dict(theirs | {f"{name}.weight": module.merged() for name, module in found.items()})
+    plain.load_state_dict(theirs | {f"{name}.weight": module.merged() for name, module in found.items()}, assign=True)
     return plain
 
 
