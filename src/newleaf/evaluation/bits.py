@@ -25,7 +25,7 @@ from newleaf.workers import Workers
 Nats = npt.NDArray[np.float64]
 
 LONGEST = 2048  # tokens of a window
-WINDOW_TOKENS = 2048  # at once: enough to keep the processor busy, little enough to fit everywhere
+WINDOW_TOKENS = 4096  # at once: enough to keep the processor busy, little enough to fit everywhere
 
 
 @dataclass(frozen=True)
