@@ -18,7 +18,7 @@ from newleaf.text.examples import Columns
 from newleaf.training.clock import Budget
 from newleaf.training.planfile import read_plan
 from newleaf.training.request import DEFAULT_MINUTES, Request, make_request, remember, require_state, require_text
-from newleaf.training.task_request import tuning_request
+from newleaf.training.task_request import require_task_for, tuning_request
 
 if TYPE_CHECKING:
     from newleaf.jobs.loaded import Model
@@ -300,41 +300,19 @@ def plan(
     """
     from newleaf.jobs.foresee import foresee_run
 
-    budget = {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs}
     named = {"input": input, "second_input": second_input, "output": output, "label": label, "columns": list(columns) or None}
-    more = next((name for name, value in (named | {"lora": lora}).items() if value), None)
-    if task is None and more is not None:
-        flag = f"--{more.replace('_', '-')}"
-        raise UsageError(f"{flag} is for a task", where=flag, expected="--task NAME beside it")
-    if task is not None:
-        if base is None and not (resume or recipe):
-            raise UsageError("--from is missing", where="--from", expected="newleaf plan DATA --from MODEL --task NAME")
-        request = tuning_request(
-            base,
-            data,
-            task=task,
-            named=named | {"input": input or column},
-            lora=lora,
-            settings=settings or {},
-            out=out,
-            budget=budget,
-            val=val,
-            seed=seed,
-            recipe=recipe,
-            resume=resume,
-        )
-        return foresee_run(request, write=out is not None)
-    request = make_request(
-        data,
-        out=out,
-        budget=budget,
-        val=val,
-        column=column,
-        base=base,
-        seed=seed,
-        recipe=recipe,
-        settings=settings or {},
-        resume=resume,
-        extend=False,
-    )
+    shared: dict[str, Any] = {
+        "out": out,
+        "budget": {"minutes": minutes, "steps": steps, "tokens": tokens, "epochs": epochs},
+        "val": val,
+        "seed": seed,
+        "recipe": recipe,
+        "resume": resume,
+        "settings": settings or {},
+    }
+    require_task_for(named | {"lora": lora}, task, base, known=bool(resume or recipe))
+    if task is None:
+        request = make_request(data, column=column, base=base, extend=False, **shared)
+    else:
+        request = tuning_request(base, data, task=task, named=named | {"input": input or column}, lora=lora, **shared)
     return foresee_run(request, write=out is not None)

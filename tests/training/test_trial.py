@@ -1,13 +1,12 @@
 """The plan of a tuning is what the tuning does: the same choices, nothing left behind, and figures of the model itself."""
 
 import json
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from training.test_tune import DATA, STEPS, WAYS
+from training.examples import DATA, STEPS, WAYS
 
 import newleaf
 from newleaf import fsio
@@ -16,16 +15,6 @@ from newleaf.model import size
 from newleaf.training.settings import TARGETS
 
 NO_RIVALS = ["--tune.baselines", "false"]
-
-
-@pytest.fixture
-def there(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a model and data for each task."""
-    monkeypatch.chdir(tmp_path)
-    for task, rows in DATA.items():
-        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    shutil.copytree(trained, tmp_path / "base")
-    return tmp_path
 
 
 def planned(way: str, *words: str) -> list[str]:
@@ -41,10 +30,10 @@ def said(capsys: pytest.CaptureFixture[str], words: list[str]) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_task_has_a_plan_and_nothing_is_left_behind(way: str, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = sorted(there.iterdir())
+def test_every_task_has_a_plan_and_nothing_is_left_behind(way: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(place.iterdir())
     found = said(capsys, planned(way))
-    assert sorted(there.iterdir()) == before
+    assert sorted(place.iterdir()) == before
     assert (found["steps"], found["threads"], found["precision"]) == (12, 1, "float32")
     assert found["val_bpb"] is found["val_bpb_low"] is found["val_bpb_high"] is None
     assert (found["learned_parameters"] < found["parameters"]) == ("adapters" in way)
@@ -57,7 +46,7 @@ def test_every_task_has_a_plan_and_nothing_is_left_behind(way: str, there: Path,
 
 
 @pytest.mark.parametrize("way", ["chat", "classify with adapters"])
-def test_a_written_plan_is_used_and_gives_the_same_bits(way: str, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_written_plan_is_used_and_gives_the_same_bits(way: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(planned(way, *NO_RIVALS, "--out", "planned")) == 0
     plan = tomllib.loads(Path("planned/newleaf.toml").read_text("utf-8"))
     assert [path.name for path in Path("planned").iterdir() if not path.name.startswith(".")] == ["newleaf.toml"]
@@ -87,14 +76,14 @@ def test_a_written_plan_is_used_and_gives_the_same_bits(way: str, there: Path, c
         ("plan chat.jsonl --from base --task chat --out planned", "planned is not empty (expected a new directory for the plan); "),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(words: str, sentence: str, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_is_one_sentence(words: str, sentence: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if "planned" in words:
         assert run(planned("chat", "--out", "planned")) == 0
     assert run(words.split()) == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"train.threads": 1, "tune.baselines": False}
     with monkeypatch.context() as patch:
         patch.setattr("newleaf.jobs.tune_setup.LEAST_STEPS", 10**9)  # that no machine takes in this time
@@ -105,13 +94,13 @@ def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(there: 
     assert long["seconds"] < 36_000
 
 
-def test_adapters_count_what_they_learn(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_adapters_count_what_they_learn(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = said(capsys, planned("classify with adapters"))
     config = newleaf.load("base").config
     assert found["learned_parameters"] == size.adapter_parameters(config, 2, TARGETS) + 4 * config.width
 
 
-def test_a_plan_of_a_task_speaks_chinese(there: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_of_a_task_speaks_chinese(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEWLEAF_LANG", "zh")
     found = said(capsys, planned("chat"))
     assert all(any("\u4e00" <= character <= "\u9fff" for character in reason) for reason in found["reasons"].values())

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training.examples import DATA, SEASONS, STEPS, WAYS
 
 import newleaf
 from newleaf import fsio
@@ -24,30 +24,7 @@ from newleaf.text.examples import Labelled
 from newleaf.training.encode import Encoder
 from newleaf.training.loop import Loop
 
-STEPS = ["--steps", "12", "--train.threads", "1", "--train.precision", "float32", "--train.checkpoint_every", "3"]
 CLOCKS = {"seconds", "tokens_per_second"}
-SEASONS = ["spring", "summer", "autumn", "winter"]
-DATA: dict[str, list[dict[str, Any]]] = {
-    "chat": [{"messages": [{"role": "user", "content": f"{n} + 1?"}, {"role": "assistant", "content": f"{n + 1}"}]} for n in range(60)],
-    "classify": [{"text": f"a day in {SEASONS[n % 4]}, the {n}th", "label": SEASONS[n % 4]} for n in range(80)],
-    "translate": [{"en": f"leaf {n}", "zh": f"叶 {n}"} for n in range(60)],
-    "complete": [{"title": f"题 {n}", "paragraphs": [f"一句 {n}", "又一句"]} for n in range(60)],
-    "qa": [{"context": f"The leaf is {n} days old.", "question": "How old?", "answer": f"{n} days"} for n in range(60)],
-    "prefer": [{"prompt": f"say {n}", "chosen": f"{n}", "rejected": "no"} for n in range(60)],
-}
-ADAPTED = {"chat with adapters": ["--lora"], "classify with adapters": ["--lora", "--tune.rank", "2", "--tune.int8", "true"]}
-SPELLED = {"classify by text": ["--tune.labels", "text"]}
-WAYS: dict[str, list[str]] = {**{task: [] for task in DATA}, **ADAPTED, **SPELLED}
-
-
-@pytest.fixture
-def place(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with data for each task."""
-    monkeypatch.chdir(tmp_path)
-    for task, rows in DATA.items():
-        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    shutil.copytree(trained, tmp_path / "base")
-    return tmp_path
 
 
 def tune(way: str, out: str, *words: str) -> int:

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from newleaf import api
 from newleaf.cli.console import Console
-from newleaf.cli.words import Json, Minutes, Seed, Settings, Steps, Val, Whole, column_names, inputs, typed
+from newleaf.cli.words import Input, Json, Minutes, Seed, Settings, Steps, Val, Whole, column_names, inputs, typed
 from newleaf.conversion.wording import Words
 from newleaf.errors import UsageError
 from newleaf.runs import in_shell
@@ -34,7 +34,7 @@ def augment(
     steps: Annotated[Steps, Parameter(help="Instead of minutes: updates of the weights in each of the three tunings.")] = None,
     val: Val = None,
     column: str | None = None,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    input_: Input = None,
     second_input: str | None = None,
     label: str | None = None,
     columns: str | None = None,

@@ -1,9 +1,7 @@
 """`newleaf plan`."""
 
 import json
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from newleaf import api
 from newleaf.cli.words import (
@@ -12,6 +10,7 @@ from newleaf.cli.words import (
     Epochs,
     Flag,
     From,
+    Input,
     Json,
     Minutes,
     Out,
@@ -42,7 +41,7 @@ def plan(
     seed: Seed = None,
     recipe: RecipeFile = None,
     task: str | None = None,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    input_: Input = None,
     second_input: str | None = None,
     output: str | None = None,
     label: str | None = None,
@@ -99,7 +98,12 @@ def plan(
     )
     if json_:
         print(json.dumps(result, ensure_ascii=False))
-        return
+    else:
+        show(result)
+
+
+def show(result: dict[str, Any]) -> None:
+    """A line a figure, then a line a reason."""
     reasons = result.pop("reasons")
     widest = max(map(len, result))
     for name, value in result.items():

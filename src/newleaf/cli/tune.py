@@ -1,13 +1,27 @@
 """`newleaf tune`."""
 
 import json
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from newleaf import api
 from newleaf.cli.console import Console
-from newleaf.cli.words import Epochs, Flag, Json, Minutes, Out, RecipeFile, Seed, Settings, Steps, Tokens, Val, column_names, inputs, typed
+from newleaf.cli.words import (
+    Epochs,
+    Flag,
+    Input,
+    Json,
+    Minutes,
+    Out,
+    RecipeFile,
+    Seed,
+    Settings,
+    Steps,
+    Tokens,
+    Val,
+    column_names,
+    inputs,
+    typed,
+)
 from newleaf.runtime import seconds_since_exec
 from newleaf.training.settings import Recipe
 
@@ -23,7 +37,7 @@ def tune(
     epochs: Epochs = None,
     val: Val = None,
     column: str | None = None,
-    input_: Annotated[str | None, Parameter(name="--input")] = None,
+    input_: Input = None,
     second_input: str | None = None,
     output: str | None = None,
     label: str | None = None,

@@ -29,6 +29,7 @@ Tokens = Annotated[int | None, Parameter(converter=whole, help="Budget: tokens t
 Epochs = Annotated[float | None, Parameter(help="Budget: passes over the text.")]
 Val = Annotated[str | None, Parameter(help="Held-out text; by default a part of DATA.")]
 Column = Annotated[str | None, Parameter(help="The column of .jsonl, .json, .csv and .tsv files that holds the text.")]
+Input = Annotated[str | None, Parameter(name="--input")]
 Seed = Annotated[int | None, Parameter(converter=whole, help="Everything random follows from it (0).")]
 RecipeFile = Annotated[str | None, Parameter(help="A TOML file with settings, such as the newleaf.toml of a run.")]
 Flag = Annotated[bool, Parameter(negative=())]

@@ -55,27 +55,51 @@ class Setup(Generic[D]):
         self.workers = workers_for(self.machine.device, self.machine.threads)
 
 
-def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Data]:
-    """Everything before step 0 of a new run. A plan that stands in the directory is taken as it is."""
+@dataclass(frozen=True)
+class Asked:
+    """What a new run is to do: by a plan that stands in its directory, which is taken as it is, else by the request."""
+
+    planned: Plan | None
+    inputs: dict[str, Any]
+    recipe: Recipe
+    budget: Budget
+
+    def keep(self, run: Run, manifest: dict[str, Any]) -> None:
+        """Write the manifest, and the plan anew: a person may have edited it; once there is a manifest, nobody may."""
+        if self.planned is not None:
+            write_plan(run, self.planned, self.inputs)
+        write_manifest(run, manifest)
+
+    def require_fitting(self, run: Run, fits: bool) -> None:
+        """RunError where the plan does not fit what was read."""
+        if not fits:
+            raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
+
+
+def asked_of(request: Request) -> Asked:
+    """UsageError or RunError where the request and a plan that stands there differ."""
     run = request.run
-    planned, inputs = read_plan(run) if run.plan.exists() else (None, request.inputs)
-    if planned is not None:
-        require_same(request, planned, inputs)
-    recipe = planned.recipe if planned else request.recipe
-    budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
+    if not run.plan.exists():
+        return Asked(None, request.inputs, request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES))
+    planned, inputs = read_plan(run)
+    require_same(request, planned, inputs)
+    return Asked(planned, inputs, planned.recipe, planned.budget)
+
+
+def begin(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Data]:
+    """Everything before step 0 of a new run."""
+    run, asked = request.run, asked_of(request)
+    planned, inputs, recipe, budget = asked.planned, asked.inputs, asked.recipe, asked.budget
     seed = planned.seed if planned else request.seed or 0
     corpus, val = corpora(inputs, run)
     recipe = replace(recipe, data=choose_data(recipe.data, budget))
     threads = recipe.train.threads or runtime.available_cores()
     base = base_for(request, planned)
     manifest = prepare(run, corpus, val, recipe.data, base.tokenizer if base else partial(choose_vocabulary, budget), threads, view.event)
-    if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
-        write_plan(run, planned, inputs)
-    write_manifest(run, manifest)
+    asked.keep(run, manifest)
     data = open_data(run, verify=False)
     machine, seconds = probe(recipe, budget)
-    if planned is not None and base is None and planned.config.vocab_size != data.tokenizer.vocab_size:
-        raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
+    asked.require_fitting(run, planned is None or base is not None or planned.config.vocab_size == data.tokenizer.vocab_size)
     plan = planned or make_plan(text_facts(data), budget, machine, recipe, seed, stopwatch(), base)
     if planned is None and base is None and (budget.minutes or 0) >= WORTH_ITS_TIME:
         plan = replace(plan, foreseen=plan.foreseen | foretold(plan, data, machine.threads))

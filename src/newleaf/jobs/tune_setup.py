@@ -10,8 +10,8 @@ import numpy as np
 
 from newleaf.batches.examples import Examples
 from newleaf.checkpoint.state import Decision
-from newleaf.errors import RunError, SettingError, UsageError
-from newleaf.jobs.setup import Setup, base_for, probe, settle
+from newleaf.errors import SettingError, UsageError
+from newleaf.jobs.setup import Setup, asked_of, base_for, probe, settle
 from newleaf.jobs.view import View
 from newleaf.model import size
 from newleaf.model.config import ModelConfig
@@ -28,9 +28,8 @@ from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.costs import SCORING
 from newleaf.training.example_data import ExampleData, files_of, open_examples, prepare_examples
 from newleaf.training.plan import Plan, TextFacts
-from newleaf.training.planfile import read_plan, write_plan
-from newleaf.training.prepare import read_manifest, write_manifest
-from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
+from newleaf.training.prepare import read_manifest
+from newleaf.training.request import Request
 from newleaf.training.settings import Recipe, TuneSettings
 from newleaf.training.tasks import Kind, Task, task_named
 
@@ -47,24 +46,17 @@ MOST_EPOCHS, LEAST_STEPS = 10, 300  # a budget in minutes ends there: whoever re
 
 
 def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[ExampleData]:
-    """Everything before step 0 of a new run. A plan that stands in the directory is taken as it is."""
-    run = request.run
-    planned, inputs = read_plan(run) if run.plan.exists() else (None, request.inputs)
-    if planned is not None:
-        require_same(request, planned, inputs)
-    recipe = planned.recipe if planned else request.recipe
-    budget = planned.budget if planned else request.budget or Budget(minutes=DEFAULT_MINUTES)
+    """Everything before step 0 of a new run."""
+    run, asked = request.run, asked_of(request)
+    planned, inputs, recipe, budget = asked.planned, asked.inputs, asked.recipe, asked.budget
     start = base_for(request, planned)
     assert start is not None
     require_possible(recipe.tune, start)
     manifest = read_examples(run, inputs, start, recipe, view)
-    if planned is not None:  # a person may have edited it; once there is a manifest, nobody may
-        write_plan(run, planned, inputs)
-    write_manifest(run, manifest)
+    asked.keep(run, manifest)
     data = open_tuning(run)
     machine, seconds = probe(recipe, budget)
-    if planned is not None and planned.config.num_labels != num_labels(manifest):
-        raise RunError(f"{run.plan} was made for other text", where=str(run.plan), hint="plan again with the text as it is now")
+    asked.require_fitting(run, planned is None or planned.config.num_labels == num_labels(manifest))
     plan = planned or plan_tuning(request, budget, start, data, machine, stopwatch())
     plan = replace(plan, decisions=request.decisions or plan.decisions)
     return settle(run, plan, inputs, data, machine, seconds, stopwatch)

@@ -100,27 +100,11 @@ def prepare_examples(
     rows = {"train": list(encoder.all_fitting(split_up["train"], parts["train"], context))}
     handful = split_up["val"] is split_up["train"]
     rows["val"] = rows["train"] if handful else list(encoder.all_fitting(split_up["val"], parts["val"], context))
-    skipped = [*files.skipped, *(val.skipped if val else [])]
-    if encoder.cut:
-        tell(
-            f"{encoder.cut:,} examples are longer than {context:,} tokens and were cut",
-            f"{encoder.cut:,} 个样例超出 {context:,} 个词元，已截短",
-        )
-    if encoder.too_long:
-        tell(
-            f"{encoder.too_long:,} examples are longer than {context:,} tokens and were left out",
-            f"{encoder.too_long:,} 个样例超出 {context:,} 个词元，已略去",
-        )
+    tell_cut(encoder, context, tell)
     if not rows["train"] or not rows["val"]:
         raise TextError(f"no example fits {context:,} tokens", expected="shorter examples", hint="or take a model with a longer context")
-    train, held = len(rows["train"]), len(rows["val"])
-    if handful:
-        tell(
-            f"{train:,} examples, too few to hold any out: the figures say how well they are known by heart",
-            f"{train:,} 个样例，太少，一个也不留出：成绩只说明背得怎样",
-        )
-    else:
-        tell(f"{train:,} examples to learn from, {held:,} held out", f"{train:,} 个训练样例，留出 {held:,} 个")
+    tell_held_out(len(rows["train"]), 0 if handful else len(rows["val"]), tell)
+    skipped = [*files.skipped, *(val.skipped if val else [])]
     lengths = tokenizer.byte_lengths()
     written = {name: write_part(run.data, name, found, labels, lengths) for name, found in rows.items()}
     return {
@@ -140,6 +124,31 @@ def prepare_examples(
         "val_bytes": written["val"]["num_bytes"],
         **written,
     }
+
+
+def tell_cut(encoder: Encoder, context: int, tell: Tell) -> None:
+    """What became of examples that are too long."""
+    if encoder.cut:
+        tell(
+            f"{encoder.cut:,} examples are longer than {context:,} tokens and were cut",
+            f"{encoder.cut:,} 个样例超出 {context:,} 个词元，已截短",
+        )
+    if encoder.too_long:
+        tell(
+            f"{encoder.too_long:,} examples are longer than {context:,} tokens and were left out",
+            f"{encoder.too_long:,} 个样例超出 {context:,} 个词元，已略去",
+        )
+
+
+def tell_held_out(train: int, held: int, tell: Tell) -> None:
+    """How many there are; none is held out of a handful."""
+    if held:
+        tell(f"{train:,} examples to learn from, {held:,} held out", f"{train:,} 个训练样例，留出 {held:,} 个")
+    else:
+        tell(
+            f"{train:,} examples, too few to hold any out: the figures say how well they are known by heart",
+            f"{train:,} 个样例，太少，一个也不留出：成绩只说明背得怎样",
+        )
 
 
 def distinct(files: ExampleFiles) -> list[Example]:

@@ -51,3 +51,13 @@ def tuning_request(
         task={"task": task, **named},
         **others,
     )
+
+
+def require_task_for(named: Mapping[str, Any], task: str | None, base: object, known: bool) -> None:
+    """UsageError for a plan that is asked what only a task has, or of a task without a model; `known`: a run or a recipe names one."""
+    more = next((name for name, value in named.items() if value), None)
+    if task is None and more is not None:
+        flag = f"--{more.replace('_', '-')}"
+        raise UsageError(f"{flag} is for a task", where=flag, expected="--task NAME beside it")
+    if task is not None and base is None and not known:
+        raise UsageError("--from is missing", where="--from", expected="newleaf plan DATA --from MODEL --task NAME")
