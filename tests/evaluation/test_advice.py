@@ -81,6 +81,7 @@ def test_a_task_is_warned_of_in_its_own_units() -> None:
     assert advise(of_a_task(500)) == []
     (advice,) = advise(of_a_task(500, (0.5, 0.4, 0.6)))
     assert (advice.key, "bits" in advice.why.en, "比特" in advice.why.zh) == ("overfitting", False, False)
+    assert "从 0.400 升到 0.600" in advice.why.zh
     assert "a held-out loss of 0.400 became 0.600" in advice.why.en and "more examples" in advice.change.en
 
 

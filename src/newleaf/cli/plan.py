@@ -103,8 +103,9 @@ def plan(
 
 
 def show(result: dict[str, Any]) -> None:
-    """A line a figure, then a line a reason."""
+    """A line a figure that is known, then a line a reason."""
     reasons = result.pop("reasons")
+    result = {name: value for name, value in result.items() if value is not None}
     widest = max(map(len, result))
     for name, value in result.items():
         print(f"{name:{widest}} {f'{value:,.4g}' if isinstance(value, float) else f'{value:,}' if isinstance(value, int) else value}")

@@ -16,7 +16,7 @@ from newleaf.loss.language import token_losses
 from newleaf.model.decoder import Decoder
 from newleaf.workers import Workers
 
-TOKENS = 2048  # in work at a time, padding counted: more is no faster on processors, and takes as much memory as training
+TOKENS = 2048  # in work at a time, padding counted: 8,192 are a fifth slower on two cores (lab/LOG.md, 2026-11-27)
 
 R = TypeVar("R")
 

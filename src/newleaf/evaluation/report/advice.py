@@ -63,7 +63,7 @@ def overfitting(facts: RunFacts) -> Advice | None:
     minutes = f"{significant(seconds / 60)}" if seconds else None
     what = Words("the examples", "样例") if facts.task else Words("the training text", "训练文本")
     measure = Words("a held-out loss of ", "留出损失") if facts.task else Words("", "每字节")
-    bits = Words("", "") if facts.task else Words(" bits per byte", " 比特")
+    bits = Words("", " ") if facts.task else Words(" bits per byte", " 比特")
     more = Words("examples", "样例") if facts.task else Words("text", "文本")
     return Advice(
         "overfitting",

@@ -120,7 +120,7 @@ def mistakes(facts: RunFacts) -> Html | None:
     return section(
         "mistakes",
         Words("What it mistakes for what", "把什么认成了什么"),
-        tag("table", tag("thead", head), tag("tbody", body), class_="figures"),
+        tag("div", tag("table", tag("thead", head), tag("tbody", body), class_="figures"), class_="scroll"),
     )
 
 
