@@ -189,7 +189,8 @@ def answer(model: Any, question: str | Sequence[str], tuned: bool) -> Any:
         Sampling(max_tokens=MOST_TOKENS),
     )
     if not tuned:
-        return model.engine().generate(questions[-1] + "\n", sampling)[0]
+        room = model.config.context // 2  # its windows are those of the text that it read: of a long question it sees the end
+        return model.engine().generate(model.tokenizer.prompt(questions[-1] + "\n")[-room:], sampling)[0]
     for each in questions:
         talk.append({"role": "user", "content": each})
         sample = model.engine().generate(model.renderer.ids(talk), sampling)[0]
