@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -367,7 +367,7 @@ def test_other_choices_are_refused_in_full_and_half_precision_and_told_of_coarse
 # what fails leaves nothing ----------------------------------------------------------------------------------------------
 
 
-def louder(function: Callable[..., dict[str, torch.Tensor]]) -> Callable[..., dict[str, torch.Tensor]]:
+def louder(function: Callable[..., Mapping[str, torch.Tensor]]) -> Callable[..., dict[str, torch.Tensor]]:
     """The same tensors, the output projection a little larger."""
     return lambda *given: {name: tensor * 1.1 if "lm_head" in name else tensor for name, tensor in function(*given).items()}
 
@@ -380,7 +380,7 @@ def test_other_weights_are_noticed_and_nothing_stays(
 
     before = names(here)
     write_gguf = export.write_gguf
-    monkeypatch.setattr(huggingface, "weights_to_huggingface", louder(huggingface.weights_to_huggingface))
+    monkeypatch.setattr(huggingface, "HuggingfaceWeights", louder(huggingface.HuggingfaceWeights))
     monkeypatch.setattr(export, "write_gguf", lambda path, config, weights, *rest: write_gguf(path, config, louder(dict)(weights), *rest))
     for to in ("hf", "gguf"):
         assert run(["export", "run", "--to", to, "out"]) == 2

@@ -1,6 +1,7 @@
 """transformers is the judge: the same logits, losses and gradients from the same files, in both directions."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from model.configs import CONFIGS, MIXTURE, SIZE, random_decoder, random_ids
 from safetensors.torch import load_file
 
 from newleaf.conversion.huggingface import read_metadata, read_model, write_model
-from newleaf.conversion.names import copy_in, places, weights_to_huggingface
+from newleaf.conversion.names import HuggingfaceWeights, copy_in, places
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig, preset
 from newleaf.model.decoder import Decoder
@@ -89,10 +90,10 @@ THEIRS: dict[str, Any] = {
 }
 
 
-def weights_from_huggingface(config: ModelConfig, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def weights_from_huggingface(config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     found = {name: torch.empty(shape) for name, shape in shapes(config).items()}
-    for name, parts in places(config, found).items():
-        copy_in(parts, tensors[name])
+    for name, place in places(config, found).items():
+        copy_in(place.views(found), tensors[name])
     return found
 
 
@@ -208,7 +209,7 @@ def test_what_we_write_we_read_back(config: ModelConfig, tmp_path: Path) -> None
 @FAMILIES
 def test_weights_go_out_and_in_without_a_change(config: ModelConfig, tmp_path: Path) -> None:
     weights = random_decoder(config).state_dict()
-    back = weights_from_huggingface(config, weights_to_huggingface(config, weights))
+    back = weights_from_huggingface(config, HuggingfaceWeights(config, weights))
     assert back.keys() == weights.keys()
     assert all(torch.equal(back[name], weight) for name, weight in weights.items())
 

@@ -106,3 +106,11 @@ def test_a_plan_of_a_task_speaks_chinese(place: Path, capsys: pytest.CaptureFixt
     assert all(any("\u4e00" <= character <= "\u9fff" for character in reason) for reason in found["reasons"].values())
     assert run(["plan", "chat.jsonl", "--lora"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "--lora 是给任务用的（应同时给出 --task NAME）。"
+
+
+def test_reasons_count_what_will_be_read_and_name_what_was_set(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", "chat.jsonl", "--from", "base", "--task", "chat", "--minutes", "10", "--train.threads", "1"]
+    found = said(capsys, words)
+    assert found["reasons"]["train.dropout"].endswith(f", each example is read {found['epochs']:.1f} times at most")
+    ours = said(capsys, [*words, "--train.dropout", "0.2", "--optim.decay_fraction", "0.3"])
+    assert all(ours["reasons"][name].endswith("you set it") for name in ("train.dropout", "optim.decay_fraction"))

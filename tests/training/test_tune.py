@@ -19,6 +19,7 @@ from newleaf.cli.console import Console
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
 from newleaf.jobs.loaded import Model
+from newleaf.model.lora import Adapted
 from newleaf.runs import read_lines
 from newleaf.text.examples import Labelled
 from newleaf.training.encode import Encoder
@@ -234,7 +235,7 @@ def test_of_a_long_text_the_same_beginning_counts_whatever_the_label(place: Path
     assert before[0] == before[1] and len(before[0]) > context // 2
 
 
-def test_adapters_leave_the_model_as_it_was_and_stand_beside_it(place: Path) -> None:
+def test_adapters_leave_the_model_as_it_was_and_stand_beside_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune("chat with adapters", "out", "--tune.targets", "q_proj,v_proj", "--tune.baselines", "false") == 0
     before, after = read_model(Path("base")).state_dict(), read_model(Path("out")).state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -242,6 +243,14 @@ def test_adapters_leave_the_model_as_it_was_and_stand_beside_it(place: Path) -> 
     config = json.loads(Path("out/adapter/adapter_config.json").read_text("utf-8"))
     assert (config["r"], config["target_modules"], config["task_type"]) == (8, ["q_proj", "v_proj"], "CAUSAL_LM")
     assert "base" in config["base_model_name_or_path"]
+    assert 0 < summary("out")["merged_difference"] < 1e-5
+    assert "the adapters give the same log-probabilities to within" in capsys.readouterr().err
+
+
+def test_what_a_broken_merge_would_differ_by_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Adapted, "merged", lambda self: self.frozen())
+    assert tune("classify with adapters", "out", "--tune.baselines", "false") == 0
+    assert summary("out")["merged_difference"] > 1e-4
 
 
 def test_replay_mixes_the_model_s_own_text_in(place: Path) -> None:

@@ -18,10 +18,14 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", tor
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Replace `path`; returns its sha256. Tensors are stored in the order of their names, contiguous, in their own dtype, sealed."""
+    """Replace `path`; returns its sha256. Tensors are stored in the order of their names, contiguous, in their own dtype, sealed.
+
+    Each is asked for several times, and let go before the next one: a mapping may make them as they are asked for.
+    """
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     offset = 0
-    for name, tensor in sorted(tensors.items()):
+    for name in sorted(tensors):
+        tensor = tensors[name]
         size = tensor.numel() * tensor.element_size()
         header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
         offset += size
@@ -37,6 +41,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 def raw(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
     """The bytes of each tensor in the order of the names, one at a time."""
-    for _, tensor in sorted(tensors.items()):
+    for name in sorted(tensors):
+        tensor = tensors[name]
         if tensor.numel():
             yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -17,18 +17,19 @@ from newleaf import fsio
 from newleaf.checkpoint.seal import beside, seal_problem
 from newleaf.checkpoint.tensors import save_tensors
 from newleaf.conversion.configs import NAMED, SAID, config_from_json, config_to_json
-from newleaf.conversion.names import copy_in, places, standard_names, weights_to_huggingface
+from newleaf.conversion.names import HuggingfaceWeights, copy_in, places, standard_names
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
+from newleaf.model.lora import plain_weights
 from newleaf.model.size import shapes
 
 __all__ = [
     "config_from_json",
     "config_to_json",
+    "read_into",
     "read_metadata",
     "read_model",
-    "weights_to_huggingface",
     "write_model",
 ]
 
@@ -49,7 +50,7 @@ class Held:
 
 
 def write_model(folder: Path, model: Decoder, metadata: Mapping[str, str], end_of_text: int = 0, said: Mapping[str, Any] = NOTHING) -> str:
-    """Write config.json, generation_config.json and model.safetensors (float32, sealed); returns the sha256 of the last.
+    """Write config.json, generation_config.json and model.safetensors (float32, sealed, adapters merged); returns the sha256 of the last.
 
     Texts begin and end with `end_of_text`, or as an imported model has `said`: {"eos_token_id": …}.
     """
@@ -57,7 +58,7 @@ def write_model(folder: Path, model: Decoder, metadata: Mapping[str, str], end_o
     ids = {"bos_token_id": end_of_text, "eos_token_id": end_of_text} | {name: said[name] for name in SAID if name in said}
     fsio.write_json(folder / "config.json", {**config_to_json(model.config, end_of_text), **said})
     fsio.write_json(folder / GENERATION, ids)
-    tensors = weights_to_huggingface(model.config, model.state_dict())
+    tensors = HuggingfaceWeights(model.config, plain_weights(model))
     return save_tensors(folder / WEIGHTS, tensors, {"format": "pt", **metadata, **beside(folder)})
 
 
@@ -72,22 +73,31 @@ def write_export(folder: Path, model: Decoder, source: Path) -> None:
     fsio.write_json(folder / "config.json", shape | said | {"dtype": kind, "torch_dtype": kind})
     generation = source / GENERATION
     fsio.write_json(folder / GENERATION, read_object(generation) if generation.exists() else said)
-    tensors = weights_to_huggingface(config, model.state_dict())
+    tensors = HuggingfaceWeights(config, model.state_dict())
     save_tensors(folder / WEIGHTS, {name: tensor.to(types[name]) for name, tensor in tensors.items()}, {"format": "pt", **beside(folder)})
 
 
 def read_model(folder: Path) -> Decoder:
-    """The decoder in a folder, float32 whatever the type of its file. ModelError if it is missing, damaged or not supported.
-
-    One tensor at a time, each file closed behind it: a mapped page that was read counts as memory until then.
-    """
+    """The decoder in a folder, float32 whatever the type of its file. ModelError if it is missing, damaged or not supported."""
     config, found = contents(folder)
     model = Decoder(config, initialised=False)
-    to = places(config, model.state_dict())
-    for name, held in found.items():
-        with safe_open(held.file, framework="pt") as opened:
-            copy_in(to[name], opened.get_tensor(held.name))
+    fill(model, config, found)
     return model
+
+
+def read_into(model: Decoder, folder: Path) -> None:
+    """Give a decoder the weights in a folder that it has a place for: one with a head for labels has none for an output projection.
+    ModelError as `read_model`."""
+    fill(model, *contents(folder))
+
+
+def fill(model: Decoder, config: ModelConfig, found: Mapping[str, Held]) -> None:
+    """One tensor at a time, each file closed behind it: a mapped page that was read counts as memory until then."""
+    weights = model.state_dict()
+    to = places(config, weights)
+    for name in to.keys() & found.keys():
+        with safe_open(found[name].file, framework="pt") as opened:
+            copy_in(to[name].views(weights), opened.get_tensor(found[name].name))
 
 
 def contents(folder: Path) -> tuple[ModelConfig, dict[str, Held]]:
@@ -155,7 +165,7 @@ def check(config: ModelConfig, found: Mapping[str, Held], folder: Path) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     if config.depth <= len(found):  # a config.json may ask for any number of layers
         empty = {name: torch.empty(shape, device="meta") for name, shape in shapes(config).items()}
-        expected = {name: tuple(tensor.shape) for name, tensor in weights_to_huggingface(config, empty).items()}
+        expected = {name: tuple(tensor.shape) for name, tensor in HuggingfaceWeights(config, empty).items()}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found or name not in expected:
             problem = "is missing" if name not in found else "is not a part of the model that config.json describes"

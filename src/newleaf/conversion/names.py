@@ -3,7 +3,8 @@
 GPT-2 keeps its matrices transposed (x W instead of x W^T) and queries, keys and values in one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,34 +24,59 @@ BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")  # no para
 KINDS = ("weight", "bias")
 
 
-def places(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, ...]]:
-    """{name in transformers: views of our tensors that stand there, one behind the other along the last axis}."""
+@dataclass(frozen=True)
+class Place:
+    """What of ours stands in the place of one tensor of transformers': one tensor, or several behind one another along the last axis."""
+
+    ours: tuple[str, ...]
+    transposed: bool = False
+
+    def views(self, weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        return tuple(weights[name].t() if self.transposed else weights[name] for name in self.ours)  # t() leaves a vector as it is
+
+
+def places(config: ModelConfig, names: Iterable[str]) -> dict[str, Place]:
+    """{name in transformers: where the tensor is that stands there}, of a model whose tensors have these names."""
     if config.family != "gpt2":
-        return {name: (weight,) for name, weight in weights.items()}
-    found: dict[str, tuple[Tensor, ...]] = {}
+        return {name: Place((name,)) for name in names}
+    weights, found = set(names), dict[str, Place]()
     for kind in KINDS:
         for ours, theirs in TRUNK.items():
             if f"{ours}.{kind}" in weights:
-                found[f"transformer.{theirs}.{kind}"] = (weights[f"{ours}.{kind}"],)
+                found[f"transformer.{theirs}.{kind}"] = Place((f"{ours}.{kind}",))
         for layer in range(config.depth):
             a, b = f"model.layers.{layer}", f"transformer.h.{layer}"
             for ours, theirs in PLAIN.items():
-                found[f"{b}.{theirs}.{kind}"] = (weights[f"{a}.{ours}.{kind}"],)
-            for parts, theirs in TRANSPOSED.items():  # t() leaves a vector as it is
-                found[f"{b}.{theirs}.{kind}"] = tuple(weights[f"{a}.{part}.{kind}"].t() for part in parts)
-    return found | {name: (weights[name],) for name in ("lm_head.weight", "score.weight") if name in weights}
+                found[f"{b}.{theirs}.{kind}"] = Place((f"{a}.{ours}.{kind}",))
+            for parts, theirs in TRANSPOSED.items():
+                found[f"{b}.{theirs}.{kind}"] = Place(tuple(f"{a}.{part}.{kind}" for part in parts), transposed=True)
+    return found | {name: Place((name,)) for name in ("lm_head.weight", "score.weight") if name in weights}
 
 
-def weights_to_huggingface(config: ModelConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our state_dict under the names and in the layouts of the configuration's family; views where possible."""
-    found = {name: parts[0] if len(parts) == 1 else torch.cat(parts, -1) for name, parts in places(config, weights).items()}
-    if config.family == "gpt2" and config.positions == "sinusoidal":
-        found["transformer.wpe.weight"] = sinusoids(config.context, config.width)
-    return found
+class HuggingfaceWeights(Mapping[str, Tensor]):
+    """Our tensors under the names and in the layouts of a family, each made when it is asked for; views where possible."""
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
+        self._weights, self._places, self._made = weights, places(config, weights), dict[str, Tensor]()
+        if config.family == "gpt2" and config.positions == "sinusoidal":
+            self._made["transformer.wpe.weight"] = sinusoids(config.context, config.width)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name in self._made:
+            return self._made[name]
+        parts = self._places[name].views(self._weights)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._places
+        yield from self._made
+
+    def __len__(self) -> int:
+        return len(self._places) + len(self._made)
 
 
 def copy_in(parts: Sequence[Tensor], tensor: Tensor) -> None:
-    """Fill `parts`, as from `places`, from one tensor of transformers'."""
+    """Fill the views of a place from one tensor of transformers'."""
     for part, piece in zip(parts, torch.split(tensor, [part.shape[-1] for part in parts], -1), strict=True):
         part.copy_(piece)
 

@@ -55,7 +55,10 @@ class Job:
     def run(self) -> dict[str, Any]:
         """From the setup's state to the end of the budget, then the final figures."""
         setup = self.setup
-        runtime.keep_freed_memory()
+        if setup.plan.recipe.tune.rank:  # who asks for adapters is short of memory, not of seconds
+            runtime.return_freed_memory()
+        else:
+            runtime.keep_freed_memory()
         model, optimizer = self.build()
         if setup.found is not None:
             load_trained(model, setup.found.weights)

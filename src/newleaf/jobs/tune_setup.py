@@ -18,6 +18,7 @@ from newleaf.model.config import ModelConfig
 from newleaf.optim.settings import NEW_RATES
 from newleaf.runs import Run
 from newleaf.runtime import Machine
+from newleaf.settings import leaves
 from newleaf.text.examples import Columns, texts_of
 from newleaf.tokens.foreign import load_tokenizer
 from newleaf.tokens.interface import AnyTokenizer
@@ -83,7 +84,8 @@ def plan_tuning(request: Request, budget: Budget, start: StartingPoint, data: Ex
     plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, gone, StartingPoint(start.base, shape))
     plan = seldom_judged(bounded(plan, len(data.train), request.recipe), data, request.recipe)
     plan = gentle(plan, request.recipe, data.manifest["kind"])
-    why = plan.reasons | reasons(data, plan)
+    asked = dict(leaves(request.recipe))
+    why = plan.reasons | {name: said for name, said in reasons(data, plan).items() if name not in asked}
     epochs = plan.last_step * plan.batch_rows / len(data.train)
     return replace(
         plan,
@@ -211,6 +213,7 @@ def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
             f"样例平均 {mean:.0f} 个词元，补齐到一批中最长的",
         ),
         "train.evaluate_every": ("as often as a twelfth of the time of training allows", "占训练时间的十二分之一以内"),
+        "train.dropout": (f"each example is read {epochs:.1f} times at most", f"每个样例最多读 {epochs:.1f} 遍"),
         "optim.decay_fraction": ("the last part cools down", "最后一段降温"),
     }
 

@@ -12,15 +12,16 @@ from newleaf import runs
 from newleaf.batches.examples import ExampleOrder
 from newleaf.checkpoint.state import State
 from newleaf.conversion.adapter import read_adapter, write_adapter
-from newleaf.conversion.huggingface import read_model, write_model
+from newleaf.conversion.huggingface import read_into, read_model, write_model
 from newleaf.evaluation import bits
+from newleaf.jobs.proof import difference, prompts_for
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.subject import Subject
 from newleaf.jobs.tune_setup import num_judged
 from newleaf.jobs.view import View
 from newleaf.loss import IGNORED
 from newleaf.model.decoder import Decoder
-from newleaf.model.lora import adapt, merged
+from newleaf.model.lora import adapt
 from newleaf.optim.schedule import multiplier
 from newleaf.optim.settings import NEW_RATES
 from newleaf.training.base import Base
@@ -56,6 +57,7 @@ class Tuning(Subject[ExampleData]):
         self.metrics: dict[str, Any] = {}
         self.baselines: dict[str, Any] = known.get("baselines") or {}
         self.forgotten: dict[str, float] = known.get("forgotten") or {}
+        self.merged_difference: float | None = None  # between log-probabilities with adapters beside the model, and merged into it
         self.own = None if self.plan.config.num_labels else own_text(self.base)
 
     # weights --------------------------------------------------------------------------------------------------------
@@ -63,10 +65,7 @@ class Tuning(Subject[ExampleData]):
     def build(self) -> Decoder:
         generator = torch.Generator().manual_seed(self.plan.seed)
         model = Decoder(self.plan.config, generator)
-        kept = model.state_dict()
-        for name, weight in read_model(self.base.folder).state_dict().items():
-            if name in kept:  # a head for labels stands in the place of the output projection
-                kept[name].copy_(weight)
+        read_into(model, self.base.folder)
         rank = self.settings.rank
         if rank:
             adapt(model, rank, self.settings.alpha or 2.0 * rank, self.settings.products, generator, bool(self.settings.int8))
@@ -76,7 +75,7 @@ class Tuning(Subject[ExampleData]):
         """The whole model, adapters merged into it, and beside it the adapters alone."""
         if self.settings.rank:
             write_adapter(self.setup.run.adapter, model, self.base.name)  # no path: it would tell of the machine
-        return write_model(self.setup.run.path, merged(model), metadata, self.data.tokenizer.end_of_text, self.said())
+        return write_model(self.setup.run.path, model, metadata, self.data.tokenizer.end_of_text, self.said())
 
     def said(self) -> dict[str, Any]:
         """What config.json says besides the shape."""
@@ -158,6 +157,18 @@ class Tuning(Subject[ExampleData]):
         self.metrics = self.figure(model)
         if self.own is not None:
             self.forgotten |= {"after": self.own_bits(model)}
+        if self.settings.rank:
+            self.merged_difference = self.as_merged(model)
+
+    def as_merged(self, model: Decoder) -> float:
+        """How far the model in the run directory is from the one with its adapters beside it: rounding, if all is well."""
+        prompts = prompts_for(self.data.tokenizer, self.plan.config.vocab_size, self.plan.config.context)
+        found = difference(model, read_model(self.setup.run.path).to(model.device), prompts)
+        self.view.event(
+            f"merged into the model, the adapters give the same log-probabilities to within {found:.1g}",
+            f"适配器并入模型后，对数概率的差别不超过 {found:.1g}",
+        )
+        return found
 
     def own_bits(self, model: Decoder) -> float:
         """Bits per byte of the text that the model held out when it was trained."""
@@ -189,7 +200,9 @@ class Tuning(Subject[ExampleData]):
         return Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count)
 
     def figures(self) -> dict[str, Any]:
-        return {"task": self.task.name, "metrics": self.metrics, "baselines": self.baselines, "forgotten": self.forgotten}
+        return {"task": self.task.name, "metrics": self.metrics, "baselines": self.baselines, "forgotten": self.forgotten} | (
+            {"merged_difference": self.merged_difference} if self.settings.rank else {}
+        )
 
 
 def own_text(base: Base) -> Data | None:

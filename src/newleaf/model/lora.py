@@ -5,9 +5,11 @@
 B begins at zero, so an adapted model begins as the one that it adapts. The frozen part may be kept in 8 bits: one scale a row.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from newleaf.model.decoder import Decoder
@@ -39,18 +41,32 @@ class Adapted(nn.Module):
 
     def frozen(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """W."""
-        return self.weight if self.weight is not None else self.rounded.to(dtype) * self.row_scales.to(dtype)
+        return self.weight.to(dtype) if self.weight is not None else self.rounded.to(dtype).mul_(self.row_scales.to(dtype))
 
     def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """x (..., in) -> (..., out) of type `dtype`"""
         x = x.to(dtype)
         narrow = linear(x, self.lora_A, None, dtype)
-        return linear(x, self.frozen(dtype), self.bias, dtype) + linear(narrow, self.lora_B * self.scale, None, dtype)
+        frozen: Tensor = FrozenProduct.apply(x, self, dtype)  # type: ignore[no-untyped-call]
+        return frozen + linear(narrow, self.lora_B * self.scale, None, dtype)
 
     @torch.no_grad()
     def merged(self) -> Tensor:
         """W + B A alpha / rank, (out, in) float32."""
         return self.frozen() + self.scale * (self.lora_B @ self.lora_A)
+
+
+class FrozenProduct(torch.autograd.Function):
+    """x W^T + b, whose backward makes W anew in the type of the product: nothing as large as W is kept for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, product: Adapted, dtype: torch.dtype) -> Tensor:
+        ctx.product, ctx.dtype = product, dtype
+        return F.linear(x, product.frozen(dtype), None if product.bias is None else product.bias.to(dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None]:
+        return grads[0] @ ctx.product.frozen(ctx.dtype) if ctx.needs_input_grad[0] else None, None, None
 
 
 def adapt(model: Decoder, rank: int, alpha: float, targets: Collection[str], generator: torch.Generator, int8: bool = False) -> None:
@@ -68,15 +84,26 @@ def adapters(model: Decoder) -> dict[str, Adapted]:
     return {name: module for name, module in model.named_modules() if isinstance(module, Adapted)}
 
 
-def merged(model: Decoder) -> Decoder:
-    """A plain decoder that computes the same, for reading: what has no adapter is not copied. The model itself where it has none."""
-    found = adapters(model)
-    if not found:
-        return model
-    plain = Decoder(model.config, initialised=False).to(model.device)
-    theirs = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith((A, B))}
-    plain.load_state_dict(theirs | {f"{name}.weight": module.merged() for name, module in found.items()}, assign=True)
-    return plain
+class MergedWeights(Mapping[str, Tensor]):
+    """The weights of a plain decoder that computes the same as one with adapters, each made when it is asked for."""
+
+    def __init__(self, model: Decoder) -> None:
+        self._adapted = {f"{name}.weight": module for name, module in adapters(model).items()}
+        self._others = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith((A, B))}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._adapted[name].merged() if name in self._adapted else self._others[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._adapted | self._others)
+
+    def __len__(self) -> int:
+        return len(self._adapted | self._others)
+
+
+def plain_weights(model: Decoder) -> Mapping[str, Tensor]:
+    """The state_dict of a decoder without adapters that computes the same."""
+    return MergedWeights(model) if adapters(model) else model.state_dict()
 
 
 def trained(model: nn.Module) -> dict[str, Tensor]:
