@@ -11,6 +11,7 @@ from training.examples import DATA, STEPS, WAYS
 import newleaf
 from newleaf import fsio
 from newleaf.cli.main import run
+from newleaf.jobs import tune_setup
 from newleaf.model import size
 from newleaf.training.settings import TARGETS
 
@@ -86,7 +87,7 @@ def test_what_does_not_fit_is_one_sentence(words: str, sentence: str, place: Pat
 def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"train.threads": 1, "tune.baselines": False}
     with monkeypatch.context() as patch:
-        patch.setattr("newleaf.jobs.tune_setup.LEAST_STEPS", 10**9)  # that no machine takes in this time
+        patch.setitem(tune_setup.LEAST_STEPS, "answers", 10**9)  # that no machine takes in this time
         short = newleaf.plan("chat.jsonl", base="base", task="chat", minutes=0.05, settings=settings)
     assert (short["seconds"], short["steps"]) == (3.0, None)
     long = newleaf.plan("chat.jsonl", base="base", task="chat", minutes=600, settings=settings)

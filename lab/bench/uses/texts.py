@@ -18,23 +18,6 @@ def written(name: str, data: Path, folder: Path) -> Path:
     return path
 
 
-def reviews(data: Path) -> Iterator[str]:
-    yield from (row["text"] for part, row in rows.labelled(data, "sentiment-zh") if part == "train")
-
-
-def papers(data: Path) -> Iterator[str]:
-    yield from (row["text"] for part, row in rows.labelled(data, "topics-zh") if part == "train")
-    yield from (f"{row['title']}\n{row['abstract']}" for part, row in rows.abstracts(data) if part == "train")
-
-
-def films(data: Path) -> Iterator[str]:
-    yield from (row["text"] for part, row in rows.labelled(data, "sentiment-en") if part == "train")
-
-
-def news(data: Path) -> Iterator[str]:
-    yield from (row["text"] for part, row in rows.labelled(data, "topics-en") if part == "train")
-
-
 def chinese(data: Path) -> Iterator[str]:
     for name in ("sentiment-zh", "topics-zh"):
         yield from (row["text"] for part, row in rows.labelled(data, name) if part == "train")
@@ -43,7 +26,8 @@ def chinese(data: Path) -> Iterator[str]:
 
 
 def english(data: Path) -> Iterator[str]:
-    yield from news(data)
+    for name in ("sentiment-en", "topics-en"):
+        yield from (row["text"] for part, row in rows.labelled(data, name) if part == "train")
     yield from dict.fromkeys(row["en"] for part, row in rows.pairs(data) if part == "train")
     yield from (path.read_text("utf-8-sig") for path in sorted((data / "en-novels").glob("*.txt"))[:3])
 
@@ -60,4 +44,4 @@ def python(data: Path) -> Iterator[str]:
     yield from (path.read_text("utf-8", "ignore") for part, path in sources() if part == "train")
 
 
-TEXTS = {make.__name__: make for make in (reviews, papers, films, news, chinese, english, bilingual, poetry, python)}
+TEXTS = {make.__name__: make for make in (chinese, english, bilingual, poetry, python)}

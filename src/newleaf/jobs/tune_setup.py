@@ -36,14 +36,15 @@ from newleaf.training.tasks import Kind, Task, task_named
 
 COLUMNS = ("input", "second_input", "output", "label")
 NAMED = 3  # rows that were left out are named on the screen
-BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 64  # of a batch
+BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 128  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
 MOST_SEEN = 500  # examples, to find Chinese characters in
 PREFERENCE_PART = 0.1  # of the rates of other tasks, with which held-out pairs became worse than chance (lab/LOG.md, 2026-11-27)
 OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
 LEAST_JUDGED, LEAST_LABELS = 50, 300  # examples of an evaluation in training: a label says less than an answer
 JUDGING_SHARE = 0.08  # of the time of training that all of them may take
-MOST_EPOCHS, LEAST_STEPS = 10, 300  # a budget in minutes ends there: whoever reads it more often learns it by heart
+MOST_EPOCHS: dict[Kind, int] = {"answers": 10, "preference": 10, "labels": 2, "spelled": 2}
+LEAST_STEPS: dict[Kind, int] = {"answers": 300, "preference": 300, "labels": 50, "spelled": 50}
 
 
 def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[ExampleData]:
@@ -81,8 +82,16 @@ def plan_tuning(request: Request, budget: Budget, start: StartingPoint, data: Ex
     """Every choice of a run that tunes; `gone` are the seconds before it."""
     shape = replace(start.config, num_labels=num_labels(data.manifest), context=max(start.config.context, data.manifest["context"]))
     recipe = with_batches(request.recipe, data.train, shape.context)
-    plan = make_plan(facts(data, recipe), budget, machine, recipe, request.seed or 0, gone, StartingPoint(start.base, shape))
-    plan = seldom_judged(bounded(plan, len(data.train), request.recipe), data, request.recipe)
+    base, seed = StartingPoint(start.base, shape), request.seed or 0
+
+    def within(budget: Budget) -> Plan:
+        return make_plan(facts(data, recipe), budget, machine, recipe, seed, gone, base)
+
+    plan = within(budget)
+    most = most_steps(data.manifest["kind"], len(data.train), plan.batch_rows)
+    if budget.seconds is not None and plan.last_step > most:  # the examples have no more to give
+        plan = replace(within(Budget(steps=most)), budget=budget, decisions=(Decision(0, most, enough=True),))
+    plan = seldom_judged(plan, data, request.recipe)
     plan = gentle(plan, request.recipe, data.manifest["kind"])
     asked = dict(leaves(request.recipe))
     why = plan.reasons | {name: said for name, said in reasons(data, plan).items() if name not in asked}
@@ -152,14 +161,9 @@ def han_tokens(data: ExampleData) -> float:
     return tokens_per_character(data.tokenizer, "\n".join(text for row in data.rows("train")[:MOST_SEEN] for text in texts_of(row)))
 
 
-def bounded(plan: Plan, num_examples: int, asked: Recipe) -> Plan:
-    """A budget in minutes is not used up where the examples have no more to give."""
-    last = max(LEAST_STEPS, MOST_EPOCHS * num_examples // plan.batch_rows)
-    if plan.budget.seconds is None or plan.last_step <= last:
-        return plan
-    every = {name: max(1, value * last // plan.last_step) for name, value in vars(plan.recipe.train).items() if name.endswith("_every")}
-    train = replace(plan.recipe.train, **{name: value for name, value in every.items() if getattr(asked.train, name) is None})
-    return replace(plan, last_step=last, recipe=replace(plan.recipe, train=train), decisions=(Decision(0, last, enough=True),))
+def most_steps(kind: Kind, num_examples: int, rows: int) -> int:
+    """That a budget in minutes takes: whoever reads examples more often learns them by heart."""
+    return max(LEAST_STEPS[kind], MOST_EPOCHS[kind] * num_examples // rows)
 
 
 def seldom_judged(plan: Plan, data: ExampleData, asked: Recipe) -> Plan:
