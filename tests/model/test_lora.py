@@ -14,6 +14,7 @@ from torch import Tensor
 from newleaf.loss.answers import answers
 from newleaf.loss.labels import label_loss
 from newleaf.loss.language import next_token
+from newleaf.model import size
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Linear
@@ -198,6 +199,15 @@ def test_what_was_trained_goes_out_and_in_bit_for_bit(int8: bool) -> None:
 def test_what_another_model_has_trained_is_refused() -> None:
     with pytest.raises(KeyError):
         load_trained(adapted(CONFIGS["qwen3"]), trained(adapted(CONFIGS["qwen3"], targets=["q_proj"])))
+
+
+@INT8
+@FAMILIES
+def test_what_is_frozen_takes_the_bytes_that_a_plan_counts(config: ModelConfig, int8: bool) -> None:
+    model = adapted(config, targets=["q_proj", "down_proj"], int8=int8)
+    held = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    held += [module.rounded for module in adapters(model).values()] if int8 else []
+    assert sum(tensor.nbytes for tensor in held) == size.frozen_bytes(config, ["q_proj", "down_proj"], int8)
 
 
 # merging ----------------------------------------------------------------------------------------------------------------

@@ -55,10 +55,7 @@ class Job:
     def run(self) -> dict[str, Any]:
         """From the setup's state to the end of the budget, then the final figures."""
         setup = self.setup
-        if setup.plan.recipe.tune.rank:  # who asks for adapters is short of memory, not of seconds
-            runtime.return_freed_memory()
-        else:
-            runtime.keep_freed_memory()
+        (runtime.return_freed_memory if self.subject.lean else runtime.keep_freed_memory)()
         model, optimizer = self.build()
         if setup.found is not None:
             load_trained(model, setup.found.weights)

@@ -36,6 +36,11 @@ class Subject(ABC, Generic[D]):
     def precision(self) -> runtime.Precision:
         return self.plan.recipe.train.precision or "float32"
 
+    @property
+    def lean(self) -> bool:
+        """Whether memory is dearer than seconds: who asks for adapters says so."""
+        return bool(self.plan.recipe.tune.rank)
+
     @abstractmethod
     def build(self) -> Decoder:
         """The model as before step 0; where a checkpoint will be loaded, any weights of its shape."""

@@ -50,12 +50,6 @@ class Choices:
     base: StartingPoint | None = None  # a model to go on from: its shape and its tokenizer stand
     reasons: dict[str, Reason] = field(default_factory=dict)
 
-    @property
-    def learned(self) -> int | None:
-        """How many numbers adapters learn; None where everything does."""
-        tune = self.recipe.tune
-        return size.adapter_parameters(self.base.config, tune.rank, tune.products) if tune.rank and self.base else None
-
     def say(self, setting: str, en: str, zh: str) -> None:
         """Why a setting is what it is."""
         self.reasons[setting] = (en, zh)
@@ -149,7 +143,7 @@ def choose_model(c: Choices, context: int) -> tuple[ModelConfig, int, int]:
     """
     best: tuple[float, ModelConfig, int, int] | None = None
     for config in [c.base.shape(c.recipe, c.text.vocab_size, context)] if c.base else candidates(c.recipe, c.text.vocab_size, context):
-        if peak_bytes(config, context, c.machine, c.learned) > MOST_MEMORY * c.machine.memory_bytes:
+        if peak_bytes(config, context, c.machine, c.recipe.tune) > MOST_MEMORY * c.machine.memory_bytes:
             break
         batch_tokens, last_step = batch_and_steps(c, config)
         weights, tokens = size.matmul_weights(config), batch_tokens * last_step
@@ -222,7 +216,7 @@ def steps_in(c: Choices, config: ModelConfig, batch_tokens: int) -> int:
 def choose_micro_batch(c: Choices, config: ModelConfig, batch_tokens: int) -> int:
     """Rows at once: the whole batch, or as much of it as half of the memory holds."""
     rows = batch_tokens // config.context
-    while rows > 1 and peak_bytes(config, rows * config.context, c.machine, c.learned) > MOST_MEMORY_AT_ONCE * c.machine.memory_bytes:
+    while rows > 1 and peak_bytes(config, rows * config.context, c.machine, c.recipe.tune) > MOST_MEMORY_AT_ONCE * c.machine.memory_bytes:
         rows = -(-rows // 2)
     c.say("train.micro_batch", "as much of a batch as half of the memory holds", "取批次中一半内存放得下的部分")
     return rows
@@ -331,7 +325,7 @@ def foresee(plan: Plan, c: Choices) -> dict[str, float]:
         "parameters": size.parameters(plan.config),
         "epochs": tokens / max(1, c.text.train_tokens),
         "seconds": seconds,
-        "peak_memory_bytes": peak_bytes(plan.as_trained, micro_tokens, c.machine, c.learned),
+        "peak_memory_bytes": peak_bytes(plan.as_trained, micro_tokens, c.machine, c.recipe.tune),
         "disk_bytes": state_bytes + 4 * 3 * state_bytes + 2 * (c.text.train_tokens + c.text.val_tokens),
         "matmul_flops_per_second": c.machine.matmul_flops_per_second or 0.0,
     }

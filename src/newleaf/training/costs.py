@@ -9,10 +9,11 @@ from newleaf.model.config import ModelConfig
 from newleaf.optim.cost import newton_schulz_flops
 from newleaf.runtime import Machine
 from newleaf.training.plan import Plan, TextFacts
+from newleaf.training.settings import TuneSettings
 from newleaf.workers import num_workers
 
 PROCESS_BYTES = 375_000_000  # torch, the interpreter and what threads keep for themselves, before any tensor (lab/LOG.md, 2026-11-25)
-PROCESS_BYTES_EARLY, BYTES_A_JUDGED_BYTE = 250_000_000, 95  # before the first step (lab/LOG.md, 2026-11-25)
+PROCESS_BYTES_EARLY, BYTES_A_JUDGED_BYTE = 250_000_000, 95  # before threads keep anything (lab/LOG.md, 2026-11-25)
 EFFICIENCY = 0.8  # of products as thin as a model's, beside the square ones that the rate is measured with
 VALUES_PER_SECOND = {  # read or written around the products, by (is a CPU, precision); on a GPU a guess
     (True, "float32"): 1.7e9,
@@ -20,6 +21,7 @@ VALUES_PER_SECOND = {  # read or written around the products, by (is a CPU, prec
     (False, "float32"): 2e11,
     (False, "bf16"): 4e11,
 }
+WHOLE = TuneSettings()  # all weights learn
 RATE = {"cpu": 2e11}  # FLOP/s where none was measured: what two cores of 2026 have
 RATE_ELSEWHERE = 1e14
 SCORING = 2 / 3  # of the time of training: the forward is a third of a step, and windows overlap by half
@@ -46,11 +48,16 @@ def values_touched(config: ModelConfig) -> int:
     return config.depth * (12 * config.width + 4 * config.mlp_width) + 2 * config.vocab_size
 
 
-def peak_bytes(config: ModelConfig, micro_tokens: int, machine: Machine, learned: int | None = None) -> int:
-    """Memory of the process at the peak of a step that has `micro_tokens` in work; each worker has gradients of its own, of all parameters
-    or of so many that are `learned`."""
-    more_gradients = (num_workers(machine.device, machine.threads) - 1) * 4 * (size.parameters(config) if learned is None else learned)
-    return size.training_bytes(config, micro_tokens, machine.precision, learned) + more_gradients + PROCESS_BYTES
+def peak_bytes(config: ModelConfig, micro_tokens: int, machine: Machine, tune: TuneSettings = WHOLE) -> int:
+    """Memory of the process at the peak of a step that has `micro_tokens` in work; each worker has gradients of its own.
+
+    With adapters only these have gradients and moments, and what is freed goes back to the system at once, so nothing is wasted."""
+    more = num_workers(machine.device, machine.threads) - 1
+    if tune.rank:
+        learned = (12 + 4 * more) * size.adapter_parameters(config, tune.rank, tune.products)
+        kept = micro_tokens * size.activation_bytes(config, machine.precision)
+        return size.frozen_bytes(config, tune.products, bool(tune.int8)) + learned + kept + PROCESS_BYTES_EARLY
+    return size.training_bytes(config, micro_tokens, machine.precision) + more * size.parameter_bytes(config) + PROCESS_BYTES
 
 
 def judging_bytes(baseline_bytes: float) -> int:
