@@ -165,6 +165,27 @@ def test_a_question_to_a_task_of_single_questions_is_asked_alone(
     assert seen == turns * 2
 
 
+def test_a_system_prompt_stands_before_the_first_line_of_a_chat_and_of_nothing_else(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[list[Any]] = []
+
+    def note(model: Model, talk: list[Any], *others: Any) -> Iterator[str]:
+        seen.append(list(talk))
+        return iter(["so"])
+
+    for task in ("chat", "translate"):
+        assert tune(task, task, "--tune.baselines", "false") == 0
+    monkeypatch.setattr(Model, "answer", note)
+    monkeypatch.setattr("sys.stdin", io.StringIO("leaf 1\nleaf 2\n\n"))
+    assert run(["chat", "chat", "--system", "Be short."]) == 0
+    assert [[message["role"] for message in talk] for talk in seen] == [["system", "user"], ["system", "user", "assistant", "user"]]
+    assert seen[0][0]["content"] == "Be short."
+    for model in ("translate", "base"):
+        assert run(["chat", model, "--system", "Be short."]) == 2
+        assert "this model knows no system prompt; leave it out" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_preferences_are_learned_with_gentler_rates_but_for_those_that_were_asked_for(place: Path) -> None:
     words = ["--tune.baselines", "false"]
     assert tune("prefer", "gently", *words) == tune("prefer", "asked", *words, "--optim.lr", "0.004") == 0

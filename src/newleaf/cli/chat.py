@@ -29,6 +29,7 @@ WELCOME = {  # by whether the model has a chat template; English, Chinese
 def chat(
     model: str,
     *,
+    system: str | None = None,
     max_tokens: Whole | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
@@ -42,6 +43,8 @@ def chat(
     ----------
     model
         A run directory, a model's folder or a hub name.
+    system
+        What the model is told before the first line, and keeps in mind: who it is, how it should answer.
     max_tokens
         The most tokens of one answer (256).
     temperature
@@ -62,9 +65,12 @@ def chat(
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # what is no UTF-8 gets its sentence when it is encoded
     opened.engine(precision)  # a model that writes nothing says so before anybody is asked for a line
     tuned = opened.tokenizer.chat_template is not None
-    print(WELCOME[tuned][language() == "zh"], file=sys.stderr)
-    talk: list[Message] = []
     alone = tuned and opened.answers_each_alone
+    if system and (alone or not tuned):
+        raise UsageError("this model knows no system prompt", where="--system", hint="leave it out, or tune the model with --task chat")
+    print(WELCOME[tuned][language() == "zh"], file=sys.stderr)
+    told: list[Message] = [{"role": "system", "content": system}] if system else []
+    talk = list(told)
     for turn, line in enumerate(lines()):
         if alone:
             talk.clear()

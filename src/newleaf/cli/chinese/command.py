@@ -10,6 +10,7 @@ MESSAGES = {
     "newleaf {verb} is not there yet in version {version}": "{version} 版还没有 newleaf {verb}",
     "--suite is not there yet": "--suite 还没有做好",
     "chat has no --json": "chat 不能用 --json",
+    "this model knows no system prompt": "这个模型不认识系统提示",
     "the prompt on stdin is not UTF-8": "标准输入传来的开头不是 UTF-8",
     "the system refused: {why}": "系统拒绝了这个操作：{why}",
     "the system refused: {why} ({path})": "系统拒绝了这个操作：{why}（{path}）",

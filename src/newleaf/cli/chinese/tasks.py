@@ -70,6 +70,7 @@ HINTS = {
     "give what was given then, remove the folder, or choose another --out": "请照当时的写，或删掉这个文件夹，或换一个 --out",
     "the same command goes on": "再运行同一条命令就会接着做",
     "leave it out": "请去掉它",
+    "leave it out, or tune the model with --task chat": "请去掉它，或者先用 --task chat 调优这个模型",
     "tune its model again: newleaf tune": "可以用 newleaf tune 再调它的模型",
     "name some": "请指定一些",
     "newleaf evaluate measures it": "可以用 newleaf evaluate 测它",
