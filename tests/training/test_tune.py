@@ -256,6 +256,17 @@ def test_of_a_long_text_the_same_beginning_counts_whatever_the_label(place: Path
     assert before[0] == before[1] and len(before[0]) > context // 2
 
 
+def test_a_context_grows_once_and_again_only_where_it_is_asked_for(place: Path) -> None:
+    rows = [{"prompt": f"{n}", "completion": "x leaf " * 400} for n in range(60)]
+    Path("long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = ["chat.jsonl", "long.jsonl", "--task", "chat", "--train.threads", "1", "--tune.baselines", "false"]
+    context = newleaf.load("base").config.context
+    assert run(["tune", "base", *words, "--out", "grown", "--steps", "2"]) == 0
+    assert run(["tune", "grown", *words, "--out", "again", "--steps", "2"]) == 0
+    assert run(["tune", "grown", *words, "--out", "asked", "--steps", "2", "--model.context", str(5 * context)]) == 0
+    assert [newleaf.load(out).config.context for out in ("grown", "again", "asked")] == [4 * context, 4 * context, 5 * context]
+
+
 def test_adapters_leave_the_model_as_it_was_and_stand_beside_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune("chat with adapters", "out", "--tune.targets", "q_proj,v_proj", "--tune.baselines", "false") == 0
     before, after = read_model(Path("base")).state_dict(), read_model(Path("out")).state_dict()

@@ -71,7 +71,9 @@ def read_examples(run: Run, inputs: Mapping[str, Any], start: StartingPoint, rec
     names = inputs.get("columns") or []
     files = files_of(inputs["data"], task, columns, names)
     val = files_of([inputs["val"]], task, columns, names) if inputs["val"] else None
-    context = partial(choose_context, start.config, recipe.model.context)
+    source = Run(start.base.folder)
+    grown = source.begun and "task" in read_manifest(source)
+    context = partial(choose_context, start.config, grown, recipe.model.context)
     manifest = prepare_examples(run, task, files, val, with_template(start.tokenizer, task), context, view.event)
     for row in manifest["skipped"][:NAMED]:
         view.left_out(row["source"], row["reason"], row["count"])
@@ -130,16 +132,16 @@ def with_batches(recipe: Recipe, examples: Examples, context: int) -> Recipe:
     return replace(recipe, model=replace(recipe.model, context=width), train=train)
 
 
-def choose_context(config: ModelConfig, asked: int | None, lengths: np.ndarray) -> int:
+def choose_context(config: ModelConfig, grown: bool, asked: int | None, lengths: np.ndarray) -> int:
     """So many tokens that all but a hundredth of the examples fit. Rotary positions go on where those of the model end: it learns the new
-    ones here."""
+    ones here. In a model that was tuned before they have `grown`, and grow again only where that is asked for: steps become long."""
     goes_on = config.positions == "rope" and config.rope_scaling == "none"
     most = config.context * (STRETCH if goes_on else 1)
     if asked is not None:
         if asked > most:
             raise SettingError(f"model.context is {asked}", where="model.context", expected=f"at most {most}")
         return asked
-    return min(most, max(16, -(-int(np.quantile(lengths, COVERED)) // 16) * 16))
+    return min(config.context if grown else most, max(16, -(-int(np.quantile(lengths, COVERED)) // 16) * 16))
 
 
 def facts(data: ExampleData, recipe: Recipe) -> TextFacts:

@@ -37,7 +37,7 @@ NO_BITS = {"val_bpb": None, "final_val_bpb": None}  # of what is learned in othe
 GUARD_TOKENS, GUARD_TOKENS_A_MINUTE = 20_000, 5_000  # of the text that the model itself held out, before and after
 SCRATCH_SHARE, MOST_SCRATCH_SHARE = 0.1, 0.25  # of a budget in minutes that the same model from nothing may take …
 SCRATCH_SHARE_A_MINUTE = 0.025  # … the second from ten minutes on: of a short budget, training needs every second
-FIRST = 5  # steps of it, whatever they take
+SCRATCH_WARMUP = 5  # steps of it, at most
 
 
 class Tuning(Subject[ExampleData]):
@@ -184,7 +184,7 @@ class Tuning(Subject[ExampleData]):
         plan, watch, began = self.plan, self.setup.stopwatch, self.setup.stopwatch()
         stepper, batches, step = self.beginner(), self.batches(State()), 0
         minutes, share = plan.budget.minutes, 0.0
-        while step < plan.last_step and (step < FIRST or share < 1):
+        while step < plan.last_step and share < 1:
             stepper.move_batch(batches(step), multiplier(step, min(1.0, max(step / plan.last_step, share)), stepper.settings))
             step += 1
             if minutes is not None:
@@ -195,7 +195,7 @@ class Tuning(Subject[ExampleData]):
         """A new model of the same shape, and what moves it."""
         plan, settings = self.plan, replace(self.plan.optim, kind="muon", **NEW_RATES)
         if plan.budget.minutes is not None:  # it takes far fewer steps than the warm-up was planned for
-            settings = replace(settings, warmup_steps=min(FIRST, settings.warmup_steps or 0))
+            settings = replace(settings, warmup_steps=min(SCRATCH_WARMUP, settings.warmup_steps or 0))
         rows, workers, device = plan.micro_batch, self.setup.workers, self.setup.machine.device
         return Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count)
 
