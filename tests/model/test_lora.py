@@ -18,7 +18,7 @@ from newleaf.model import size
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Linear
-from newleaf.model.lora import Adapted, adapt, adapters, load_trained, plain_weights, trained
+from newleaf.model.lora import Adapted, PlainWeights, adapt, adapters, load_trained, trained
 from newleaf.optim.optimizer import Optimizer
 from newleaf.optim.settings import OptimSettings
 from newleaf.training.gradients import Gradients
@@ -66,7 +66,7 @@ def train(model: Decoder, steps: int = 5) -> list[float]:
 def merged(model: Decoder) -> Decoder:
     """A plain decoder with the weights that a file would have."""
     plain = Decoder(model.config)
-    plain.load_state_dict(dict(plain_weights(model)))
+    plain.load_state_dict(dict(PlainWeights(model)))
     return plain
 
 
@@ -231,15 +231,15 @@ def test_a_merged_model_is_plain_and_computes_the_same(config: ModelConfig, num_
 
 @FAMILIES
 def test_before_it_learns_a_merged_model_is_its_base_bit_for_bit(config: ModelConfig) -> None:
-    plain, base = plain_weights(adapted(config)), random_decoder(config).state_dict()
+    plain, base = PlainWeights(adapted(config)), random_decoder(config).state_dict()
     assert plain.keys() == base.keys()
     assert all(torch.equal(plain[name], weight) for name, weight in base.items())
 
 
 def test_a_model_without_adapters_is_merged_already() -> None:
     model = random_decoder(CONFIGS["llama"])
-    assert plain_weights(model).keys() == model.state_dict().keys()
-    assert all(torch.equal(plain_weights(model)[name], weight) for name, weight in model.state_dict().items())
+    assert PlainWeights(model).keys() == model.state_dict().keys()
+    assert all(torch.equal(PlainWeights(model)[name], weight) for name, weight in model.state_dict().items())
 
 
 # 8 bits -----------------------------------------------------------------------------------------------------------------

@@ -69,8 +69,7 @@ def chat(
     if system and (alone or not tuned):
         raise UsageError("this model knows no system prompt", where="--system", hint="leave it out, or tune the model with --task chat")
     print(WELCOME[tuned][language() == "zh"], file=sys.stderr)
-    told: list[Message] = [{"role": "system", "content": system}] if system else []
-    talk = list(told)
+    talk: list[Message] = [{"role": "system", "content": system}] if system else []
     for turn, line in enumerate(lines()):
         if alone:
             talk.clear()

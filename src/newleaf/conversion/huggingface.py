@@ -21,7 +21,7 @@ from newleaf.conversion.names import HuggingfaceWeights, copy_in, places, standa
 from newleaf.errors import ModelError
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
-from newleaf.model.lora import plain_weights
+from newleaf.model.lora import PlainWeights
 from newleaf.model.size import shapes
 
 __all__ = [
@@ -58,7 +58,7 @@ def write_model(folder: Path, model: Decoder, metadata: Mapping[str, str], end_o
     ids = {"bos_token_id": end_of_text, "eos_token_id": end_of_text} | {name: said[name] for name in SAID if name in said}
     fsio.write_json(folder / "config.json", {**config_to_json(model.config, end_of_text), **said})
     fsio.write_json(folder / GENERATION, ids)
-    tensors = HuggingfaceWeights(model.config, plain_weights(model))
+    tensors = HuggingfaceWeights(model.config, PlainWeights(model))
     return save_tensors(folder / WEIGHTS, tensors, {"format": "pt", **metadata, **beside(folder)})
 
 

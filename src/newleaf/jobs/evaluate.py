@@ -23,7 +23,7 @@ from newleaf.text.read import Corpus
 from newleaf.text.rows import kind_of
 from newleaf.training.encode import Encoder, as_examples
 from newleaf.training.example_data import files_of, open_examples
-from newleaf.training.prepare import open_data, read_manifest, stdin_for
+from newleaf.training.prepare import learned_text, open_data, read_manifest, stdin_for
 from newleaf.training.tasks import LABELLED, TASKS, Task
 from newleaf.workers import workers_for
 
@@ -172,7 +172,7 @@ def encoded(model: Model, data: Sequence[str], column: str | None) -> tuple[Stre
 def held_out(model: Model) -> tuple[Stream, list[Part]]:
     """What the run itself held out and scored, as one part."""
     run = Run(model.path)
-    if not run.begun or "task" in read_manifest(run):
+    if not learned_text(run):
         raise ModelError(
             f"{model.path} has no held-out text of its own",
             where=str(model.path),

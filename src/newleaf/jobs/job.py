@@ -55,7 +55,7 @@ class Job:
     def run(self) -> dict[str, Any]:
         """From the setup's state to the end of the budget, then the final figures."""
         setup = self.setup
-        (runtime.return_freed_memory if self.subject.lean else runtime.keep_freed_memory)()
+        self.subject.settle_memory()
         model, optimizer = self.build()
         if setup.found is not None:
             load_trained(model, setup.found.weights)

@@ -104,11 +104,11 @@ def compare(model: Decoder, prompt: Sequence[int], steps: Sequence[Step], ends: 
 def difference(one: Decoder, other: Decoder, prompts: Sequence[Sequence[int]]) -> float:
     """The largest between the log-probabilities of two decoders, of what comes after each token of the prompts, or of their labels."""
 
-    def log_probabilities(model: Decoder, prompt: Sequence[int]) -> torch.Tensor:
+    def said(model: Decoder, prompt: Sequence[int]) -> torch.Tensor:
         hidden = model.hidden(torch.tensor([prompt], device=model.device))
         return (model.labels(hidden[:, -1]) if model.config.num_labels else model.head(hidden)).log_softmax(-1)
 
-    return max(float((log_probabilities(one, prompt) - log_probabilities(other, prompt)).abs().max()) for prompt in prompts)
+    return max(float((said(one, prompt) - said(other, prompt)).abs().max()) for prompt in prompts)
 
 
 @torch.inference_mode()

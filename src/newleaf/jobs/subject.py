@@ -36,10 +36,12 @@ class Subject(ABC, Generic[D]):
     def precision(self) -> runtime.Precision:
         return self.plan.recipe.train.precision or "float32"
 
-    @property
-    def lean(self) -> bool:
-        """Whether memory is dearer than seconds: who asks for adapters says so."""
-        return bool(self.plan.recipe.tune.rank)
+    def settle_memory(self) -> None:
+        """What tensors leave is kept for the next ones, which is quicker, or handed back: to who asks for adapters memory is dearer."""
+        if self.plan.recipe.tune.rank:
+            runtime.return_freed_memory()
+        else:
+            runtime.keep_freed_memory()
 
     @abstractmethod
     def build(self) -> Decoder:

@@ -94,7 +94,7 @@ class Trial:
     def tried(self, model: Decoder) -> Pace:
         """Everything that a run does, in its order, as little of it as tells how long it takes and how much memory."""
         longest, watch = int(np.argmax(self.tokens)), self.setup.stopwatch
-        (runtime.return_freed_memory if self.subject.lean else runtime.keep_freed_memory)()  # as a run does: it counts
+        self.subject.settle_memory()  # as a run does: it counts
         optimizer = Optimizer(model.named_parameters(), self.plan.optim, self.subject.precision, self.setup.workers)
         batches = self.subject.batches(State())
         if self.rivals:

@@ -29,7 +29,7 @@ from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.costs import SCORING
 from newleaf.training.example_data import ExampleData, files_of, open_examples, prepare_examples
 from newleaf.training.plan import Plan, TextFacts
-from newleaf.training.prepare import read_manifest
+from newleaf.training.prepare import learned_text, read_manifest
 from newleaf.training.request import Request
 from newleaf.training.settings import Recipe, TuneSettings
 from newleaf.training.tasks import Kind, Task, task_named
@@ -72,7 +72,7 @@ def read_examples(run: Run, inputs: Mapping[str, Any], start: StartingPoint, rec
     files = files_of(inputs["data"], task, columns, names)
     val = files_of([inputs["val"]], task, columns, names) if inputs["val"] else None
     source = Run(start.base.folder)
-    grown = source.begun and "task" in read_manifest(source)
+    grown = source.begun and not learned_text(source)
     context = partial(choose_context, start.config, grown, recipe.model.context)
     manifest = prepare_examples(run, task, files, val, with_template(start.tokenizer, task), context, view.event)
     for row in manifest["skipped"][:NAMED]:
@@ -226,8 +226,7 @@ def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
 
 def require_possible(settings: TuneSettings, start: StartingPoint) -> None:
     """UsageError or SettingError for what this model cannot do: before anything is written."""
-    run = Run(start.base.folder)
-    if settings.replay and (not run.begun or "task" in read_manifest(run)):
+    if settings.replay and not learned_text(Run(start.base.folder)):
         expected = "a run of newleaf train"
         raise UsageError("tune.replay needs the text that the model learned from", where="tune.replay", expected=expected)
     names = settings.products

@@ -27,7 +27,7 @@ from newleaf.optim.settings import NEW_RATES
 from newleaf.training.base import Base
 from newleaf.training.example_data import ExampleData
 from newleaf.training.gradients import Batch
-from newleaf.training.prepare import Data, open_data, read_manifest
+from newleaf.training.prepare import Data, learned_text, open_data
 from newleaf.training.stepper import Stepper
 from newleaf.training.task import Evaluation
 from newleaf.training.tasks import Task
@@ -208,6 +208,4 @@ class Tuning(Subject[ExampleData]):
 def own_text(base: Base) -> Data | None:
     """The text of the run that a model came from, where it is one of ours."""
     run = runs.Run(base.folder)
-    if not run.begun or "task" in read_manifest(run):
-        return None
-    return open_data(run, verify=False)
+    return open_data(run, verify=False) if learned_text(run) else None

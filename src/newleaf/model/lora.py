@@ -84,8 +84,8 @@ def adapters(model: Decoder) -> dict[str, Adapted]:
     return {name: module for name, module in model.named_modules() if isinstance(module, Adapted)}
 
 
-class MergedWeights(Mapping[str, Tensor]):
-    """The weights of a plain decoder that computes the same as one with adapters, each made when it is asked for."""
+class PlainWeights(Mapping[str, Tensor]):
+    """The weights of a decoder without adapters that computes the same; those that have one are merged when they are asked for."""
 
     def __init__(self, model: Decoder) -> None:
         self._adapted = {f"{name}.weight": module for name, module in adapters(model).items()}
@@ -99,11 +99,6 @@ class MergedWeights(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._adapted | self._others)
-
-
-def plain_weights(model: Decoder) -> Mapping[str, Tensor]:
-    """The state_dict of a decoder without adapters that computes the same."""
-    return MergedWeights(model) if adapters(model) else model.state_dict()
 
 
 def trained(model: nn.Module) -> dict[str, Tensor]:

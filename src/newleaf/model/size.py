@@ -90,14 +90,19 @@ def parameter_bytes(config: ModelConfig) -> int:
 
 def adapter_parameters(config: ModelConfig, rank: int, targets: Collection[str]) -> int:
     """How many numbers adapters of the products of these names learn, and with them the head of a classifier."""
-    products = [shape for name, shape in layer_shapes(config).items() if name.endswith(".weight") and name.split(".")[-2] in targets]
-    return config.depth * sum(rank * (rows + columns) for rows, columns in products) + config.num_labels * config.width
+    return (
+        config.depth * sum(rank * (rows + columns) for rows, columns in adapted_shapes(config, targets)) + config.num_labels * config.width
+    )
 
 
 def frozen_bytes(config: ModelConfig, targets: Collection[str], int8: bool) -> int:
     """The weights that adapters leave as they are: the products of these names with one byte a number where `int8`."""
-    products = [prod(shape) for name, shape in layer_shapes(config).items() if name.endswith(".weight") and name.split(".")[-2] in targets]
-    return parameter_bytes(config) - 3 * config.depth * sum(products) * int8
+    return parameter_bytes(config) - 3 * config.depth * sum(map(prod, adapted_shapes(config, targets))) * int8
+
+
+def adapted_shapes(config: ModelConfig, targets: Collection[str]) -> list[tuple[int, ...]]:
+    """Of the products of these names in a layer."""
+    return [shape for name, shape in layer_shapes(config).items() if name.endswith(".weight") and name.split(".")[-2] in targets]
 
 
 def training_bytes(config: ModelConfig, batch_tokens: int, precision: Precision = "float32") -> int:

@@ -159,6 +159,11 @@ def read_manifest(run: Run) -> dict[str, Any]:
     return manifest
 
 
+def learned_text(run: Run) -> bool:
+    """Whether a run of ours stands there that learned from text, and not from examples."""
+    return run.begun and "task" not in read_manifest(run)
+
+
 def manifest_sha256(manifest: dict[str, Any]) -> str:
     """Of everything in it but the hash."""
     return hashlib.sha256(fsio.json_text({name: value for name, value in manifest.items() if name != "sha256"}).encode()).hexdigest()
