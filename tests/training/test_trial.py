@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training.examples import DATA, STEPS, WAYS
+from training.examples import DATA, SEASONS, STEPS, WAYS
 
 import newleaf
 from newleaf import fsio
@@ -93,6 +93,18 @@ def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(place: 
     long = newleaf.plan("chat.jsonl", base="base", task="chat", minutes=600, settings=settings)
     assert long["steps"] >= 300
     assert long["seconds"] < 36_000
+
+
+def test_by_the_clock_labels_are_read_twice_or_for_fifty_steps(place: Path) -> None:
+    rows = [{"text": f"a day in {SEASONS[n % 4]}, the {n}th", "label": SEASONS[n % 4]} for n in range(4000)]
+    Path("many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    settings = {"train.threads": 1, "tune.baselines": False}
+    found = {
+        name: newleaf.plan(name, base="base", task="classify", minutes=600, settings=settings) for name in ("classify.jsonl", "many.jsonl")
+    }
+    assert found["classify.jsonl"]["steps"] == 50
+    assert found["many.jsonl"]["steps"] > 50
+    assert found["many.jsonl"]["epochs"] == pytest.approx(2, rel=0.03)
 
 
 def test_adapters_count_what_they_learn(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
