@@ -28,7 +28,6 @@ from newleaf.training.tasks import Task
 
 NUM_WRITTEN, FIRST_WRITTEN = 100, 8  # answers that are written to be judged, and those by which the time of one is known
 WRITING_SHARE = 0.03  # of a budget in minutes that they may take at a time
-COPIED = ("translate", "summarize", "rewrite")  # tasks in which the question itself might be an answer
 
 
 class Answers(Tuning):
@@ -92,7 +91,7 @@ class Answers(Tuning):
         return super().figures() | {"written": self.num_written, "originality": self.originality}
 
     def rivals(self) -> dict[str, Any]:
-        if self.task.name not in COPIED:
+        if not self.task.metrics:
             return {}
         rows, examples = self.data.rows("val"), self.data.val
         asked = [turns_of(rows[number])[-2][1] for number in self.some]
