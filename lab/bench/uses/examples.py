@@ -1,15 +1,14 @@
 """The examples of a use: files of rows to learn from, to choose by and, where the data has them, to test on."""
 
 import json
-import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from uses import rows
 from uses.functions import functions
 from uses.rows import Part, Row
+from uses.spelling import errors
 
-WRONG = 0.3  # of the words of a sentence get an error
 MOST_VAL = {"translation": 1000, "poems": 1000}  # examples to choose by
 
 
@@ -59,19 +58,3 @@ def questions(data: Path) -> Iterator[tuple[Part, Row]]:
 
 
 AROUND = 60  # characters
-
-
-def errors(data: Path) -> Iterator[tuple[Part, Row]]:
-    """{source, target}: an English sentence with letters that are doubled, left out or in the wrong order, and the sentence."""
-    generator = random.Random(0)
-    for part, sentence in dict.fromkeys((part, row["en"]) for part, row in rows.pairs(data)):
-        words = sentence.split(" ")
-        spoilt = [spoil(word, generator) if len(word) > 3 and generator.random() < WRONG else word for word in words]
-        if spoilt != words:
-            yield part, {"source": " ".join(spoilt), "target": sentence}
-
-
-def spoil(word: str, generator: random.Random) -> str:
-    place = generator.randrange(len(word) - 1)
-    before, two, after = word[:place], word[place : place + 2], word[place + 2 :]
-    return before + generator.choice((two[0] * 2 + two[1], two[1], two[::-1])) + after

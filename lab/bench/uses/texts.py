@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from uses import rows
+from uses import rows, spelling
 from uses.functions import sources
 
 
@@ -26,10 +26,23 @@ def chinese(data: Path) -> Iterator[str]:
 
 
 def english(data: Path) -> Iterator[str]:
-    for name in ("sentiment-en", "topics-en"):
-        yield from (row["text"] for part, row in rows.labelled(data, name) if part == "train")
-    yield from dict.fromkeys(row["en"] for part, row in rows.pairs(data) if part == "train")
-    yield from (path.read_text("utf-8-sig") for path in sorted((data / "en-novels").glob("*.txt"))[:3])
+    """News, sentences about films, and what explains the world."""
+    yield from (row["text"] for part, row in rows.labelled(data, "topics-en") if part == "train")
+    yield from longest([row["text"].strip() for part, row in rows.labelled(data, "sentiment-en") if part == "train"])
+    asked = map(json.loads, (data / "eval-en/boolq.jsonl").read_text("utf-8").splitlines())
+    yield from dict.fromkeys(row["query"].removeprefix("Passage: ").partition("\nQuestion: ")[0] for row in asked)
+    said = map(json.loads, (data / "sft-dolly-hhrlhf/dolly_hhrlhf_train_small.jsonl").read_text("utf-8").splitlines())
+    yield from (row["response"] for row in said)
+    yield from (row["output"] for row in rows.objects(data / "sft-llamafactory/alpaca_en_demo.json"))
+
+
+def longest(phrases: list[str]) -> Iterator[str]:
+    """Those that are no part of another: the phrases about films are all parts of some thousand sentences."""
+    seen = ""
+    for phrase in sorted(set(phrases), key=lambda phrase: (-len(phrase), phrase)):
+        if f" {phrase} " not in seen:
+            seen += f" {phrase} \n"
+            yield phrase
 
 
 def bilingual(data: Path) -> Iterator[str]:
@@ -44,4 +57,4 @@ def python(data: Path) -> Iterator[str]:
     yield from (path.read_text("utf-8", "ignore") for part, path in sources() if part == "train")
 
 
-TEXTS = {make.__name__: make for make in (chinese, english, bilingual, poetry, python)}
+TEXTS = {make.__name__: make for make in (chinese, english, bilingual, poetry, python)} | {"spelling": spelling.pages}
