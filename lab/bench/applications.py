@@ -143,15 +143,20 @@ def tested(out: Path, files: Mapping[Any, Path]) -> Line:
 
 
 def judged(judge: str, models: Mapping[str, Path], files: Mapping[Any, Path]) -> Line:
-    """The share of answers that pass, of the tuned model, the base, and what people wrote."""
+    """The share of answers that pass, of the tuned model, the base, and the questions themselves."""
     rows = examples.read(files.get("val", files["train"]))[:JUDGED]
     asked, passes = JUDGES[judge](rows, examples.read(files["train"]))
     found = {}
     for name, path in models.items():
         model = newleaf.load(path)
         said = [answer(model, question, name == "tuned") for question in asked]
-        found[name] = mean([float(passes(place, sample)) for place, sample in enumerate(said)]).as_json()
-    return found
+        found[name] = share(passes, said)
+    copies = [Sample(question if isinstance(question, str) else question[-1], [], "end") for question in asked]
+    return found | {"copy the input": share(passes, copies)}
+
+
+def share(passes: Callable[[int, Sample], bool], said: Sequence[Sample]) -> Line:
+    return dict(mean([float(passes(place, sample)) for place, sample in enumerate(said)]).as_json())
 
 
 def stops_by_itself(rows: list[Line], known: list[Line]) -> Judge:

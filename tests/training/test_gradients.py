@@ -82,3 +82,28 @@ def test_a_stop_midway_leaves_no_gradients() -> None:
     model, asked = ready_model(), iter([False, True])
     assert Gradients(model, loss, "cpu", Workers(2), 4)(BATCH, no_dropout, lambda: next(asked)) is None
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def in_work(num_rows: int, workers: int, rows: int, width: int) -> list[int]:
+    """Rows of each part of a batch that was divided."""
+    found: list[int] = []
+
+    def seen(model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
+        found.append(len(batch[0]))
+        return loss(model, batch, dropout)
+
+    batch = tuple(np.resize(part, (num_rows, part.shape[1])) for part in BATCH)
+    Gradients(ready_model(), seen, "cpu", Workers(workers), rows, width=width)(batch, no_dropout, lambda: False)
+    return found
+
+
+def test_of_a_narrow_batch_more_rows_are_in_work_at_a_time() -> None:
+    tokens = BATCH[0].shape[1]
+    assert in_work(12, 1, rows=2, width=tokens) == [2] * 6
+    assert in_work(12, 1, rows=2, width=3 * tokens) == [6, 6]
+    assert in_work(12, 1, rows=2, width=tokens // 2) == [2] * 6
+
+
+def test_parts_are_about_as_large_as_each_other() -> None:
+    assert in_work(9, 1, rows=8, width=0) == [5, 4]
+    assert sorted(in_work(18, 2, rows=16, width=0)) == [4, 4, 5, 5]

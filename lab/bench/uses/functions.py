@@ -49,5 +49,8 @@ def parses(text: str) -> bool:
 
 
 def compiles(question: str, answer: str) -> bool:
-    """Whether the function that was asked for, with the body that was written, is Python; a body is more than nothing."""
-    return bool(answer.strip()) and parses(question + "\n" + answer)
+    """Whether the function that was asked for is Python with what was written: one function, whose body is more than its docstring."""
+    if not parses(question + "\n" + answer):
+        return False
+    made = ast.parse(question + "\n" + answer).body
+    return len(made) == 1 and isinstance(made[0], ast.FunctionDef) and len(made[0].body) > 1

@@ -103,7 +103,8 @@ class Trial:
             beginner.move_batch(batches(longest))
             self.judge(beginner.model)
             del beginner
-        work = Gradients(model, self.subject.loss, self.setup.machine.device, self.setup.workers, self.plan.micro_batch, self.subject.count)
+        rows, width = self.plan.micro_batch, self.plan.context
+        work = Gradients(model, self.subject.loss, self.setup.machine.device, self.setup.workers, rows, self.subject.count, width)
         steps = [longest, *(step for step in range(len(self.tokens)) if step != longest)][:STEPS]
         marks = [watch()]
         for step in steps:

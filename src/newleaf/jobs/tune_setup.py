@@ -39,7 +39,8 @@ NAMED = 3  # rows that were left out are named on the screen
 BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 128  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
 MOST_SEEN = 500  # examples, to find Chinese characters in
-PREFERENCE_PART = 0.1  # of the rates of other tasks, with which held-out pairs became worse than chance (lab/LOG.md, 2026-11-27)
+GENTLE, GENTLER = 0.2, 0.05  # of the rates for text: for examples, for preferences (docs/decisions, 0015)
+FEW_STEPS = 40  # need all of them
 OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
 LEAST_JUDGED, LEAST_LABELS = 50, 300  # examples of an evaluation in training: a label says less than an answer
 JUDGING_SHARE = 0.08  # of the time of training that all of them may take
@@ -185,20 +186,21 @@ def num_judged(examples: Examples, evaluation_tokens: int) -> int:
 
 
 def gentle(plan: Plan, asked: Recipe, kind: Kind) -> Plan:
-    """Preferences are learned with a part of the rates. Adapters leave the model as it is, and have rates of their own."""
-    if kind != "preference" or asked.tune.rank:
+    """Examples are learned with a part of the rates that text is, the greater the fewer the steps. Adapters leave the model as it is, and
+    have rates of their own."""
+    if asked.tune.rank:
         return plan
     optim = plan.recipe.optim
-    rates = {name: getattr(optim, name) * PREFERENCE_PART for name in NEW_RATES if getattr(asked.optim, name) is None}
-    why = (
-        "a tenth of what other examples are learned with: two answers differ by little, and more spoils both",
-        "学别的样例时的十分之一：两个回答差得不多，步子大了，两个都会变坏",
-    )
-    return replace(
-        plan,
-        recipe=replace(plan.recipe, optim=replace(optim, **rates)),
-        reasons=plan.reasons | ({"optim.lr": why} if "lr" in rates else {}),
-    )
+    part = GENTLER if kind == "preference" else min(1.0, max(GENTLE, FEW_STEPS / plan.last_step))
+    rates = {name: getattr(optim, name) * part for name in NEW_RATES if getattr(asked.optim, name) is None}
+    said = {}
+    if "lr" in rates:
+        share = rates["lr"] / NEW_RATES["lr"]
+        said["optim.lr"] = (
+            f"{share:.2g} of a new model's: with more, what it knows is spoilt before the examples have taught it theirs",
+            f"新模型的 {share:.2g} 倍：再大，样例还没学会，原来会的先坏了",
+        )
+    return replace(plan, recipe=replace(plan.recipe, optim=replace(optim, **rates)), reasons=plan.reasons | said)
 
 
 def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:

@@ -197,7 +197,7 @@ class Tuning(Subject[ExampleData]):
         if plan.budget.minutes is not None:  # it takes far fewer steps than the warm-up was planned for
             settings = replace(settings, warmup_steps=min(SCRATCH_WARMUP, settings.warmup_steps or 0))
         rows, workers, device = plan.micro_batch, self.setup.workers, self.setup.machine.device
-        return Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count)
+        return Stepper(plan.config, settings, self.precision, workers, rows, device, plan.seed, self.loss, self.count, plan.context)
 
     def figures(self) -> dict[str, Any]:
         return {"task": self.task.name, "metrics": self.metrics, "baselines": self.baselines, "forgotten": self.forgotten} | (

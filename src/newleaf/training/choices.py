@@ -22,6 +22,7 @@ from newleaf.training.plan import Plan, Reason, TextFacts
 from newleaf.training.reading import bytes_read, held_out_bytes, tokenizer_bytes
 from newleaf.training.scaling import affordable_parameters, excess_loss, worth_of
 from newleaf.training.settings import Recipe
+from newleaf.workers import num_workers
 
 YOURS = ("you set it", "由你指定")
 LADDER = (  # depth and width of what may be chosen; at one size the shallower model is trained in less time, the deeper one learns more
@@ -36,6 +37,7 @@ DROPOUT_A_READING, MOST_DROPOUT = 0.02, 0.2  # 0.1 was best at 5 readings, 0.2 f
 WEIGHT_DECAY, WEIGHT_DECAY_OFTEN = 0.1, 0.5  # the second gains 0.2 to 4 % where a text is read 5 to 21 times (lab/LOG.md, 2026-11-25)
 ADAPTER_RATE, LEAST_ADAPTER_PART = 0.003, 0.05  # 0.01 learns nothing more (lab/LOG.md, 2026-11-26); large models take 2e-4 as a rule
 MOST_MEMORY, MOST_MEMORY_AT_ONCE = 0.8, 0.5  # of the machine's
+TOKENS_AT_ONCE = 2048  # in work in each thread of a CPU: more take more memory, and no less time (lab/LOG.md, 2026-11-27)
 
 
 @dataclass
@@ -214,11 +216,15 @@ def steps_in(c: Choices, config: ModelConfig, batch_tokens: int) -> int:
 
 
 def choose_micro_batch(c: Choices, config: ModelConfig, batch_tokens: int) -> int:
-    """Rows at once: the whole batch, or as much of it as half of the memory holds."""
+    """Rows at once: the whole batch, or as much of it as half of the memory holds; on a CPU no more than it works on without waiting for
+    memory, since more is no faster."""
     rows = batch_tokens // config.context
+    if c.machine.device == "cpu":
+        workers = num_workers(c.machine.device, c.machine.threads)
+        rows = min(rows, workers * max(1, TOKENS_AT_ONCE // config.context))
     while rows > 1 and peak_bytes(config, rows * config.context, c.machine, c.recipe.tune) > MOST_MEMORY_AT_ONCE * c.machine.memory_bytes:
         rows = -(-rows // 2)
-    c.say("train.micro_batch", "as much of a batch as half of the memory holds", "取批次中一半内存放得下的部分")
+    c.say("train.micro_batch", "as much of a batch as is quick, and as half of the memory holds", "取批次中算得快、一半内存也放得下的部分")
     return rows
 
 

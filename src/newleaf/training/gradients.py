@@ -26,13 +26,22 @@ def num_targets(batch: Batch) -> int:
 
 
 class Gradients:
-    """Of one model, by workers that have `rows` rows in work at a time between them. Fewer rows than workers are left to one of them
-    in the calling thread, whose operations use the whole processor. `count` says over how many things the loss of a batch is a mean."""
+    """Of one model, by workers that have `rows` rows in work at a time between them; where these are rows of `width` tokens, as many more
+    of a narrower batch. Fewer rows than workers are left to one of them in the calling thread, whose operations use the whole processor.
+    `count` says over how many things the loss of a batch is a mean."""
 
     def __init__(
-        self, model: Decoder, loss: Loss, device: str, workers: Workers, rows: int, count: Callable[[Batch], int] = num_targets
+        self,
+        model: Decoder,
+        loss: Loss,
+        device: str,
+        workers: Workers,
+        rows: int,
+        count: Callable[[Batch], int] = num_targets,
+        width: int = 0,
     ) -> None:
-        self.model, self._loss, self._device, self.rows, self._count = model, loss, device, rows, count
+        self.model, self._loss, self._device, self._count = model, loss, device, count
+        self.rows, self._width = rows, width
         self._workers = workers if rows >= workers.count else Workers(1)
         self._replicas = [model, *(sharing(model) for _ in range(self._workers.count - 1))]
 
@@ -44,11 +53,12 @@ class Gradients:
         for replica in self._replicas:
             replica.zero_grad(set_to_none=True)
         total, number, num_rows, whole = 0.0, 0, len(batch[0]), self._count(batch)
-        for first in range(0, num_rows, self.rows):
+        at_once = self._at_once(num_rows, batch[0].shape[-1])
+        for first in range(0, num_rows, at_once):
             if stopped():
                 self.model.zero_grad(set_to_none=True)
                 return None
-            last = min(first + self.rows, num_rows)
+            last = min(first + at_once, num_rows)
             borders = np.linspace(first, last, min(self._workers.count, last - first) + 1).astype(int)
             rows = [tuple(array[begin:end] for array in batch) for begin, end in pairwise(borders)]
             parts = [
@@ -65,6 +75,12 @@ class Gradients:
         loss = self._loss(model, [torch.from_numpy(array).to(self._device) for array in part], dropout) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.item())
+
+    def _at_once(self, rows: int, width: int) -> int:
+        """Of a batch: parts of about the same size, each divided evenly among the workers as far as that goes."""
+        most, each = max(self.rows, self.rows * self._width // width), self._workers.count
+        share = -(-rows // -(-rows // most))
+        return min(most, -(-share // each) * each)
 
     def _gather(self) -> None:
         """Add all gradients into the model's own."""

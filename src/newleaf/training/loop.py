@@ -123,7 +123,8 @@ class Loop:
         except ShardError as damage:  # verified before step 0, so it came later: perhaps other data is sound
             raise BadStep(damage.message) from damage
         if self.work is None or (self.work.model, self.work.rows) != (self.model, self.state.micro_batch):
-            self.work = Gradients(self.model, self.task.loss, self.device, self.workers, self.state.micro_batch, self.task.count)
+            rows, width = self.state.micro_batch, self.plan.context
+            self.work = Gradients(self.model, self.task.loss, self.device, self.workers, rows, self.task.count, width)
         loss = self.work(batch, self._dropout, lambda: self.stop.requested)
         return None if loss is None else (loss, self.optimizer.clip(), batch[0].size)
 

@@ -21,7 +21,7 @@ from newleaf.workers import Workers
 
 
 class Stepper:
-    """`rows` windows are in work at a time. `seconds` are those of each move: of the gradients, and of the optimizer."""
+    """`rows` windows are in work at a time, as in `Gradients`. `seconds` are those of each move: of the gradients, and of the optimizer."""
 
     def __init__(
         self,
@@ -34,11 +34,13 @@ class Stepper:
         seed: int = 0,
         loss: Loss | None = None,
         count: Callable[[Batch], int] = num_targets,
+        width: int = 0,
     ) -> None:
         self.seconds, self.settings = list[tuple[float, float]](), settings
         self.model = Decoder(config, torch.Generator().manual_seed(seed)).to(device)
         self._optimizer = Optimizer(self.model.named_parameters(), settings, precision, workers)
-        self._gradients = Gradients(self.model, loss or partial(next_token, precision=precision), device, workers, rows, count)
+        loss = loss or partial(next_token, precision=precision)
+        self._gradients = Gradients(self.model, loss, device, workers, rows, count, width)
 
     def move(self, inputs: np.ndarray, targets: np.ndarray, scale: float = 1.0, dropout: Dropout | None = None) -> None:
         """One step on inputs and targets (B, T), with the rates times `scale`."""
