@@ -191,7 +191,7 @@ def test_preferences_are_learned_with_gentler_rates_but_for_those_that_were_aske
     assert tune("prefer", "gently", *words) == tune("prefer", "asked", *words, "--optim.lr", "0.004") == 0
     gently, asked = (tomllib.loads(Path(out, "newleaf.toml").read_text("utf-8"))["optim"] for out in ("gently", "asked"))
     assert (asked["lr"], asked["head_lr"]) == (0.004, gently["head_lr"])
-    assert gently["embedding_lr"] / gently["lr"] == pytest.approx(5)
+    assert gently["embedding_lr"] / gently["lr"] == pytest.approx(5, rel=0.01)  # three digits
     assert gently["lr"] < 0.1 * 0.006 + 1e-9
 
 
