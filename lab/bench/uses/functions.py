@@ -50,7 +50,6 @@ def parses(text: str) -> bool:
 
 def compiles(question: str, answer: str) -> bool:
     """Whether the function that was asked for is Python with what was written: one function, whose body is more than its docstring."""
-    if not parses(question + "\n" + answer):
-        return False
-    made = ast.parse(question + "\n" + answer).body
+    text = question + "\n" + answer
+    made = ast.parse(text).body if parses(text) else []
     return len(made) == 1 and isinstance(made[0], ast.FunctionDef) and len(made[0].body) > 1

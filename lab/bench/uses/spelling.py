@@ -23,9 +23,9 @@ def errors(data: Path) -> Iterator[tuple[Part, Row]]:
 
 def pages(data: Path) -> Iterator[str]:
     """Pairs of lines, wrong and right: of what `errors` has to learn from, spoilt anew, and of the stories."""
-    generator = random.Random(1)
-    learned = [sentence for part, sentence in sentences(data) if part == "train"]
-    held_out = {sentence for part, sentence in sentences(data) if part == "val"}
+    generator, known = random.Random(1), list(sentences(data))
+    learned = [sentence for part, sentence in known if part == "train"]
+    held_out = {sentence for part, sentence in known if part == "val"}
     told = re.split(r"(?<=[.!?])\s+", (data / "tinystories/tinystories.txt").read_text("utf-8"))
     learned += [sentence for sentence in told if len(sentence) <= LONGEST and sentence not in held_out]
     generator.shuffle(learned)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from uses import rows, spelling
+from uses import examples, rows, spelling
 from uses.functions import sources
 
 
@@ -29,10 +29,9 @@ def english(data: Path) -> Iterator[str]:
     """News, sentences about films, and what explains the world."""
     yield from (row["text"] for part, row in rows.labelled(data, "topics-en") if part == "train")
     yield from longest([row["text"].strip() for part, row in rows.labelled(data, "sentiment-en") if part == "train"])
-    asked = map(json.loads, (data / "eval-en/boolq.jsonl").read_text("utf-8").splitlines())
+    asked = examples.read(data / "eval-en/boolq.jsonl")
     yield from dict.fromkeys(row["query"].removeprefix("Passage: ").partition("\nQuestion: ")[0] for row in asked)
-    said = map(json.loads, (data / "sft-dolly-hhrlhf/dolly_hhrlhf_train_small.jsonl").read_text("utf-8").splitlines())
-    yield from (row["response"] for row in said)
+    yield from (row["response"] for row in examples.read(data / "sft-dolly-hhrlhf/dolly_hhrlhf_train_small.jsonl"))
     yield from (row["output"] for row in rows.objects(data / "sft-llamafactory/alpaca_en_demo.json"))
 
 
