@@ -151,7 +151,7 @@ def judged(judge: str, models: Mapping[str, Path], files: Mapping[Any, Path]) ->
         model = newleaf.load(path)
         said = [answer(model, question, name == "tuned") for question in asked]
         found[name] = share(passes, said)
-    copies = [Sample(question if isinstance(question, str) else question[-1], [], "end") for question in asked]
+    copies = [Sample(question if isinstance(question, str) else question[-1], [], "length") for question in asked]  # never by itself
     return found | {"copy the input": share(passes, copies)}
 
 

@@ -58,3 +58,11 @@ def test_vocabularies_are_multiples_of_64_and_grow_with_what_is_read_of_the_text
     minutes = [choose_vocabulary(Budget(minutes=budget), 10**8) for budget in (0.1, 1, 10, 100)]
     assert minutes == sorted(minutes)
     assert minutes[-1] == choose_vocabulary(Budget(steps=1), 10**8)  # all of the text is read
+
+
+def test_on_a_cpu_so_much_of_a_batch_is_in_work_as_is_quick_and_elsewhere_all_of_it() -> None:
+    same: dict[str, object] = {"train__batch_tokens": 65_536, "model__context": 256, "model__width": 64, "model__depth": 1}
+    two, four = (planned(Budget(steps=10), replace(MACHINE, threads=threads), **same).micro_batch for threads in (2, 4))
+    assert (two, four) == (16, 32)
+    assert planned(Budget(steps=10), **same | {"model__context": 4096}).micro_batch == 2  # one row each
+    assert planned(Budget(steps=10), replace(MACHINE, device="cuda"), **same).micro_batch == 256

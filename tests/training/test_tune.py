@@ -4,6 +4,7 @@ import io
 import json
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from training.examples import DATA, SEASONS, STEPS, WAYS
+from training.test_choices import planned
 
 import newleaf
 from newleaf import fsio
@@ -19,11 +21,16 @@ from newleaf.cli.console import Console
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
 from newleaf.jobs.loaded import Model
+from newleaf.jobs.tune_setup import gentle
 from newleaf.model.lora import Adapted
+from newleaf.optim.settings import OptimSettings
 from newleaf.runs import read_lines
 from newleaf.text.examples import Labelled
+from newleaf.training.clock import Budget
 from newleaf.training.encode import Encoder
 from newleaf.training.loop import Loop
+from newleaf.training.settings import Recipe, TuneSettings
+from newleaf.training.tasks import Kind
 
 CLOCKS = {"seconds", "tokens_per_second"}
 
@@ -191,8 +198,21 @@ def test_preferences_are_learned_with_gentler_rates_but_for_those_that_were_aske
     assert tune("prefer", "gently", *words) == tune("prefer", "asked", *words, "--optim.lr", "0.004") == 0
     gently, asked = (tomllib.loads(Path(out, "newleaf.toml").read_text("utf-8"))["optim"] for out in ("gently", "asked"))
     assert (asked["lr"], asked["head_lr"]) == (0.004, gently["head_lr"])
-    assert gently["embedding_lr"] / gently["lr"] == pytest.approx(5, rel=0.01)  # three digits
+    assert gently["embedding_lr"] / gently["lr"] == pytest.approx(5)
     assert gently["lr"] < 0.1 * 0.006 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "part"), [(400, "answers", 0.2), (100, "labels", 0.4), (20, "spelled", 1), (400, "preference", 0.05)]
+)
+def test_examples_are_learned_with_a_part_of_the_rates_for_text(steps: int, kind: Kind, part: float) -> None:
+    plan, asked = planned(Budget(steps=steps)), Recipe(optim=OptimSettings(head_lr=0.02))
+    found = gentle(plan, asked, kind)
+    for name in ("lr", "embedding_lr", "norm_lr"):
+        assert getattr(found.optim, name) == pytest.approx(part * getattr(plan.optim, name))
+    assert found.optim.head_lr == plan.optim.head_lr
+    assert found.explained(False)["optim.lr"].startswith(f"{part * 0.006:.4g}, {part:.2g} of a new model's")
+    assert gentle(plan, replace(asked, tune=TuneSettings(rank=8)), kind) == plan
 
 
 def test_of_preferences_the_model_before_has_gained_nothing_and_that_is_chance(place: Path) -> None:

@@ -192,7 +192,7 @@ def gentle(plan: Plan, asked: Recipe, kind: Kind) -> Plan:
         return plan
     optim = plan.recipe.optim
     part = GENTLER if kind == "preference" else min(1.0, max(GENTLE, FEW_STEPS / plan.last_step))
-    rates: dict[str, Any] = {name: float(f"{getattr(optim, name) * part:.3g}") for name in NEW_RATES if getattr(asked.optim, name) is None}
+    rates = {name: getattr(optim, name) * part for name in NEW_RATES if getattr(asked.optim, name) is None}
     said = {}
     if "lr" in rates:
         share = rates["lr"] / NEW_RATES["lr"]

@@ -43,7 +43,8 @@ class Plan:
 
     def explained(self, chinese: bool) -> dict[str, str]:
         """Each choice and why, by setting, in one of the two languages."""
-        values = dict(leaves(self.recipe)) | {"from": self.base.name if self.base else None}
+        chosen = dict(leaves(self.recipe)) | {"from": self.base.name if self.base else None}
+        values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in chosen.items()}
         return {
             name: (f"{shown(values.get(name))}，{zh}" if chinese else f"{shown(values.get(name))}, {en}")
             for name, (en, zh) in self.reasons.items()
