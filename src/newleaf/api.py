@@ -218,6 +218,7 @@ def evaluate(
     label: str | None = None,
     columns: Sequence[str] = (),
     suite: PathLike | None = None,
+    between: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Bits per byte of a model on text; of a tuned model, how well it does its task on examples. Without `data` on what the run itself
     held out. The columns are named as in `tune`.
@@ -225,17 +226,17 @@ def evaluate(
     Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, of `data` also {files: [{path, bits_per_byte, perplexity,
     bytes, tokens, documents}, …]}; or {examples, accuracy, macro_f1, calibration_error} of a model that classifies, or {examples, loss,
     stops, …}; all that is measured by examples is {value, stderr}. With a `suite`, a TOML file or the name of one that comes with newleaf,
-    {task: {items, accuracy, …}}; `data` is then the folder of its files.
+    {task: {items, accuracy, …}}; `data` is then the folder of its files. `between` is called now and then with the share that is done.
     """
     with importing_torch():
+        from newleaf.evaluation.between import unheard
         from newleaf.evaluation.suite import read_suite
         from newleaf.jobs.evaluate import measured, suite_metrics
 
+    inputs, between = [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(map(os.fspath, data)), between or unheard
     if suite is not None:
-        folders = [data] if isinstance(data, str | os.PathLike) else list(data)
-        return suite_metrics(load(model), read_suite(os.fspath(suite), Path(folders[0]) if folders else None))
-    named = Columns(column, second_input, output, label)
-    return measured(load(model), [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(data), named, list(columns))
+        return suite_metrics(load(model), read_suite(os.fspath(suite), Path(inputs[0]) if inputs else None), between)
+    return measured(load(model), inputs, Columns(column, second_input, output, label), list(columns), between)
 
 
 def export(

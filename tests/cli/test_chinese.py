@@ -466,6 +466,18 @@ def test_a_live_line_in_chinese_is_wiped_to_its_end(monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().err == f"\r{' ' * (len(line) + wide)}\r月\n"
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "evaluated 50% · 0:20 left"), ("zh", "已评估 50% · 还剩 0:20")])
+def test_an_evaluation_that_takes_long_says_how_far_it_is_and_one_that_does_not_says_nothing(
+    language: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEWLEAF_LANG", language)
+    console, now = Console(), [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for now[0], share in ((100.0, 0.0), (104.0, 0.2), (120.0, 0.5), (121.0, 0.55)):
+        console.share(share)
+    assert capsys.readouterr().err == f"{said}\n"
+
+
 def test_chat_begins_in_the_language_asked_for(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for language, begins in (("en", "It continues what you write"), ("zh", "你写一行，模型接着写")):
         monkeypatch.setenv("NEWLEAF_LANG", language)

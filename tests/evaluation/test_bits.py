@@ -95,6 +95,16 @@ def test_one_file_has_the_figures_of_all_and_the_run_s_own_text_has_no_files(fol
     assert own["bits_per_byte"] == pytest.approx(json.loads((trained / "summary.json").read_text("utf-8"))["val_bpb"], abs=1e-6)
 
 
+def test_who_waits_hears_how_much_is_done(folder: Path, trained: Path) -> None:
+    heard: list[float] = []
+    Path("long.txt").write_text(text(4000), "utf-8")
+    assert newleaf.evaluate(trained, "long.txt", between=heard.append) == newleaf.evaluate(trained, "long.txt")
+    assert len(heard) > 2
+    assert heard == sorted(heard)
+    assert heard[0] > 0
+    assert heard[-1] == 1
+
+
 def test_the_worst_file_stands_last(folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", str(trained), "more", "rows.jsonl"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -13,6 +13,7 @@ from conversion.test_imported import imported
 from promises.suites import Asked, tasks
 
 import newleaf
+from newleaf.evaluation.between import unheard
 from newleaf.evaluation.choice import Item, ids_of, log_likelihoods, measured
 from newleaf.evaluation.suite import SuiteTask, read_suite
 from newleaf.jobs.loaded import Model
@@ -96,7 +97,7 @@ def test_every_item_is_judged_alike_by_equal_log_likelihoods(name: str, judged: 
     model, kind = judged.model, judged.suite[name].kind
     for item, sample in judged.pairs(name):
         rows = [ids_of(model.tokenizer, prompt, choice, model.config.context) for prompt, choice in item.pairs]
-        nats, sure = log_likelihoods(model.decoder, rows, Workers(1), lambda: None)
+        nats, sure = log_likelihoods(model.decoder, rows, Workers(1), unheard)
         theirs = [(float(response[0]), bool(response[1])) for response in sample["filtered_resps"]]
         assert (-nats).tolist() == pytest.approx([each for each, _ in theirs], abs=1e-4), item
         assert sure.tolist() == [greedy for _, greedy in theirs], item

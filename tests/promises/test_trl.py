@@ -12,6 +12,7 @@ from texts import text
 import newleaf
 from newleaf.batches.examples import Examples
 from newleaf.checkpoint.store import read_tensors
+from newleaf.evaluation.between import unheard
 from newleaf.evaluation.examples import score_margins
 from newleaf.jobs.loaded import Model
 from newleaf.loss.answers import answers, preference
@@ -234,7 +235,7 @@ def test_trl_given_messages_also_counts_the_line_end_behind_an_answer(chooser: P
 def test_trl_finds_the_same_loss_and_margin_of_every_pair(chooser: Path, judge: Any) -> None:
     examples, _ = preferences(chooser)
     model, some = newleaf.load(chooser).decoder, list(range(len(examples)))
-    margins = score_margins(model, examples, some, Workers(1), lambda: None)[:, 0]
+    margins = score_margins(model, examples, some, Workers(1), unheard)[:, 0]
     assert margins.min() < -0.1 < 0.1 < margins.max()
     judge.model.eval()
     for number, row in enumerate(judge.train_dataset):

@@ -221,6 +221,15 @@ def test_of_preferences_the_model_before_has_gained_nothing_and_that_is_chance(p
     assert summary("out")["metrics"]["reward_accuracy"]["value"] != 0.5
 
 
+def test_an_evaluation_of_answers_and_labels_says_how_much_is_done(place: Path) -> None:
+    for task in ("chat", "classify"):
+        assert tune(task, task, "--tune.baselines", "false") == 0
+        heard: list[float] = []
+        newleaf.evaluate(task, f"{task}.jsonl", between=heard.append)
+        assert heard == sorted(heard)
+        assert heard[-1] == 1
+
+
 def test_of_a_long_question_the_answer_is_shown(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Console().sample(3, "Is it so? " * 100, "Yes, it is.")
     assert capsys.readouterr().err.endswith("Is it so? … ‸Yes, it is.\n")

@@ -24,6 +24,7 @@ class Console(View):
         self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.chinese = language() == "zh"
         self._due, self._width, self._val, self._path, self._part = 0.0, 0, "", "", False
+        self._first: tuple[float, float] | None = None  # when an evaluation first told how much is done, and how much
 
     def event(self, en: str, zh: str) -> None:
         self._print(zh if self.chinese else en)
@@ -77,12 +78,18 @@ class Console(View):
             else f"step {row['step']:,} · {figures['progress']:.0%} · loss {row['loss']:.3f}{bpb} · {speed} tokens/s · "
             f"{figures['mfu']:.0%} of the matrix rate · {left} left"
         )
-        if not self.live:
-            self._print(line)
-            return
-        sys.stderr.write("\r" + line + " " * (self._width - columns(line)))
-        sys.stderr.flush()
-        self._width = columns(line)
+        self._progress(line)
+
+    def share(self, share: float) -> None:
+        """How much of an evaluation is done; of one that is soon over nothing is heard."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._due = (now, share), now + PLAIN_SECONDS
+        elif now >= self._due:
+            self._due = now + (LIVE_SECONDS if self.live else PLAIN_SECONDS)
+            began, before = self._first
+            left = clock_time((now - began) * (1 - share) / max(share - before, 1e-9))
+            self._progress(f"已评估 {share:.0%} · 还剩 {left}" if self.chinese else f"evaluated {share:.0%} · {left} left")
 
     def evaluation(self, step: int, val_bpb: float, best: bool) -> None:
         self._val = f" · 每字节 {val_bpb:.3f} 比特" if self.chinese else f" · {val_bpb:.3f} bits/byte"
@@ -155,10 +162,23 @@ class Console(View):
             sys.stderr.write("\n")
             self._width = 0
 
-    def _print(self, line: str) -> None:
+    def erase(self) -> None:
+        """Take the live line away."""
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
             self._width = 0
+
+    def _progress(self, line: str) -> None:
+        if not self.live:
+            self._print(line)
+            return
+        sys.stderr.write("\r" + line + " " * (self._width - columns(line)))
+        sys.stderr.flush()
+        self._width = columns(line)
+
+    def _print(self, line: str) -> None:
+        self.erase()
         print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from newleaf import api
-from newleaf.cli.console import printable
+from newleaf.cli.console import Console, printable
 from newleaf.cli.table import padded
 from newleaf.cli.words import Json, column_names, inputs
 from newleaf.conversion.wording import METRICS, RIVALS
@@ -50,7 +50,11 @@ def evaluate(
         Print one JSON object on stdout.
     """
     named = {"column": column, "second_input": second_input, "output": output, "label": label}
-    result = api.evaluate(model, inputs(data), **named, columns=column_names(columns), suite=suite)
+    console = Console()
+    try:
+        result = api.evaluate(model, inputs(data), **named, columns=column_names(columns), suite=suite, between=console.share)
+    finally:
+        console.erase()
     if json_:
         print(json.dumps(result))
     elif suite is not None:

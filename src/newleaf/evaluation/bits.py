@@ -16,6 +16,7 @@ import torch
 
 from newleaf.batches.pretrain import Stream
 from newleaf.errors import OutOfMemoryError
+from newleaf.evaluation.between import Between, unheard
 from newleaf.loss.language import token_losses
 from newleaf.memory import Shortage, attempt, release
 from newleaf.model.config import ModelConfig
@@ -119,10 +120,10 @@ def score(
     ids: Stream,
     context: int,
     workers: Workers | None = None,
-    between: Callable[[], None] = lambda: None,
+    between: Between = unheard,
     room: Room | None = None,
 ) -> Score:
-    """All targets of the stream `ids`, in windows as above. `between` is called now and then: it may raise to stop.
+    """All targets of the stream `ids`, in windows as above. `between` is called now and then.
 
     Where memory runs out there is `room` for half as many windows at once from then on, down to one in the calling thread; that changes
     the score by rounding at most. OutOfMemoryError if not even one fits.
@@ -130,11 +131,13 @@ def score(
     return sum(map(score_of, losses(model, ids, context, workers, between, room)), NOTHING)
 
 
-def score_parts(model: Decoder, ids: Stream, ends: Sequence[int], context: int, workers: Workers | None = None) -> list[Score]:
+def score_parts(
+    model: Decoder, ids: Stream, ends: Sequence[int], context: int, workers: Workers | None = None, between: Between = unheard
+) -> list[Score]:
     """The same by the parts of a text: `ends` are the targets up to the end of each, the last of them all targets. Their sum is the score
     of the whole: each target belongs to one part, and is predicted from what stands before it, whatever part that is in."""
     scores, place, part = [NOTHING] * len(ends), 0, 0
-    for nats in losses(model, ids, context, workers):
+    for nats in losses(model, ids, context, workers, between):
         following = place + len(nats)
         while place < following:
             stop = min(ends[part], following)
@@ -148,12 +151,12 @@ def losses(
     ids: Stream,
     context: int,
     workers: Workers | None = None,
-    between: Callable[[], None] = lambda: None,
+    between: Between = unheard,
     room: Room | None = None,
 ) -> Iterator[Nats]:
     """(n,) nats of the next few targets, again and again up to the last; as `score` says."""
     workers, room = workers or Workers(1), room or Room()
-    waiting = windows(len(ids), context)
+    waiting, scored = windows(len(ids), context), 0
     while True:
         at_once = room.windows or workers.count * max(1, WINDOW_TOKENS // context)
         several = workers if at_once >= workers.count else Workers(1)
@@ -168,7 +171,8 @@ def losses(
             waiting = chain(some, waiting)
         else:
             yield from found
-            between()
+            scored += sum(map(len, found))
+            between(scored / (len(ids) - 1))
 
 
 def score_each(model: Decoder, ids: Stream, groups: Iterator[list[Window]], workers: Workers) -> list[Nats]:

@@ -8,7 +8,7 @@
 Prompts and choices are put together and encoded as lm-eval does it, and its definitions hold, so that the figures are the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from newleaf.batches.examples import Examples
+from newleaf.evaluation.between import Between, unheard
 from newleaf.evaluation.examples import in_groups, tensors
 from newleaf.evaluation.metrics import Figure, mean, perplexity
 from newleaf.loss import IGNORED
@@ -53,10 +54,12 @@ def ids_of(tokenizer: AnyTokenizer, prompt: str, choice: str, context: int) -> t
     return [*before, *said][-(context + 1) :], min(len(said), context)
 
 
-def measured(model: Decoder, tokenizer: AnyTokenizer, kind: str, items: Sequence[Item], workers: Workers) -> dict[str, Figure]:
+def measured(
+    model: Decoder, tokenizer: AnyTokenizer, kind: str, items: Sequence[Item], workers: Workers, between: Between = unheard
+) -> dict[str, Figure]:
     """{accuracy, accuracy_norm} of choices, {accuracy} of pairs, {accuracy, perplexity} of cloze."""
     rows = [ids_of(tokenizer, prompt, choice, model.config.context) for item in items for prompt, choice in item.pairs]
-    nats, sure = log_likelihoods(model, rows, workers, lambda: None)
+    nats, sure = log_likelihoods(model, rows, workers, between)
     borders = np.cumsum([0, *(len(item.choices) for item in items)])
     parts = [slice(first, last) for first, last in pairwise(borders)]
     if kind == "cloze":
@@ -71,7 +74,7 @@ def measured(model: Decoder, tokenizer: AnyTokenizer, kind: str, items: Sequence
 
 
 def log_likelihoods(
-    model: Decoder, rows: Sequence[tuple[list[int], int]], workers: Workers, between: Callable[[], None]
+    model: Decoder, rows: Sequence[tuple[list[int], int]], workers: Workers, between: Between
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N) nats of the last ids of each row, as many as it says; (N) whether each of them is the likeliest token."""
     ids = np.array([id for row, _ in rows for id in row])

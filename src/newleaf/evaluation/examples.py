@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from newleaf.batches.examples import Examples
+from newleaf.evaluation.between import Between, unheard
 from newleaf.loss import IGNORED
 from newleaf.loss.answers import margins
 from newleaf.loss.labels import label_logits
@@ -34,7 +35,7 @@ class AnswerScore:
         return float(self.nats.sum() / self.tokens.sum())
 
 
-def score_answers(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Callable[[], None]) -> AnswerScore:
+def score_answers(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Between) -> AnswerScore:
     """Of the answers in some examples."""
 
     def score(numbers: list[int]) -> np.ndarray:
@@ -49,7 +50,7 @@ def score_answers(model: Decoder, examples: Examples, some: Sequence[int], worke
     return AnswerScore(found[:, 0], found[:, 1])
 
 
-def score_labels(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Callable[[], None]) -> np.ndarray:
+def score_labels(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Between) -> np.ndarray:
     """(N, labels) log-probabilities for some texts."""
 
     def score(numbers: list[int]) -> np.ndarray:
@@ -67,10 +68,10 @@ def embeddings(model: Decoder, examples: Examples, some: Sequence[int], workers:
         there = torch.arange(inputs.shape[1], device=inputs.device) <= last[:, None]
         return ((model.hidden(inputs) * there[..., None]).sum(1) / (last + 1)[:, None]).float().cpu().numpy()
 
-    return in_groups(mean, examples, some, workers, lambda: None)
+    return in_groups(mean, examples, some, workers, unheard)
 
 
-def score_margins(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Callable[[], None]) -> np.ndarray:
+def score_margins(model: Decoder, examples: Examples, some: Sequence[int], workers: Workers, between: Between) -> np.ndarray:
     """(N, 1) by how many nats more the better answer has gained on the worse one, since the reference."""
 
     def score(numbers: list[int]) -> np.ndarray:
@@ -84,7 +85,7 @@ def tensors(model: Decoder, arrays: Sequence[np.ndarray]) -> list[Tensor]:
 
 
 def in_groups(
-    function: Callable[[list[int]], np.ndarray], examples: Examples, some: Sequence[int], workers: Workers, between: Callable[[], None]
+    function: Callable[[list[int]], np.ndarray], examples: Examples, some: Sequence[int], workers: Workers, between: Between
 ) -> np.ndarray:
     """`function` of groups of examples of about the same length, its rows in the order of `some`."""
     lengths = examples.lengths * examples.rows_each
@@ -107,6 +108,6 @@ def in_groups(
         for places, rows in zip(these, workers.map(work, these), strict=True):
             found = np.zeros((len(some), rows.shape[1])) if found is None else found
             found[places] = rows
-        between()
+        between(min(1.0, (first + len(these)) / len(groups)))
     assert found is not None
     return found

@@ -1,10 +1,11 @@
 """Texts and the labels that they may have in, how likely each is out: a label is an answer that the model finds more or less likely."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from newleaf.evaluation.between import Between
 from newleaf.evaluation.examples import score_answers
 from newleaf.model.decoder import Decoder
 from newleaf.text.examples import Labelled
@@ -18,7 +19,7 @@ def score_spelled(
     rows: Sequence[Labelled],
     names: Sequence[str],
     workers: Workers,
-    between: Callable[[], None],
+    between: Between,
     context: int | None = None,
 ) -> np.ndarray:
     """(N, names) log-probabilities: of each label as a whole answer, up to the token that ends it, and of one of them being it."""

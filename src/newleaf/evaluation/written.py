@@ -8,6 +8,7 @@ import numpy as np
 
 from newleaf.batches.examples import Examples
 from newleaf.evaluation import metrics
+from newleaf.evaluation.between import Between, unheard
 from newleaf.evaluation.examples import TOKENS
 from newleaf.evaluation.metrics import Figure
 from newleaf.evaluation.originality import originality
@@ -60,7 +61,9 @@ def answers_of_its_own(
     )
 
 
-def write_answers(model: Decoder, tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int]) -> list[Answer]:
+def write_answers(
+    model: Decoder, tokenizer: AnyTokenizer, examples: Examples, some: Sequence[int], between: Between = unheard
+) -> list[Answer]:
     """What the model answers to the last question of some examples; always the likeliest token."""
     ends = {tokenizer.end_of_text, end_of_turn(tokenizer)}
     prompts = {number: last_answer(examples, number)[0] for number in some}
@@ -71,6 +74,7 @@ def write_answers(model: Decoder, tokenizer: AnyTokenizer, examples: Examples, s
         these, waiting = waiting[: (count := max(1, min(TOGETHER, TOKENS // longest)))], waiting[count:]
         written = write_together(model, [prompts[number] for number in these], MOST_TOKENS, ends, tokenizer.vocab_size)
         found |= {number: Answer(shown(tokenizer, ids), ids, ended) for number, (ids, ended) in zip(these, written, strict=True)}
+        between(len(found) / len(prompts))
     return [found[number] for number in some]
 
 

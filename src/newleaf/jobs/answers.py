@@ -10,6 +10,7 @@ from torch import Tensor
 from newleaf.batches.pretrain import PretrainBatches
 from newleaf.checkpoint.state import State
 from newleaf.evaluation import metrics
+from newleaf.evaluation.between import Between
 from newleaf.evaluation.examples import score_answers
 from newleaf.evaluation.written import Answer, answer_bytes, answer_figures, answers_of_its_own, right_answers, write_answers
 from newleaf.jobs.setup import Setup
@@ -54,7 +55,7 @@ class Answers(Tuning):
     def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
         return answers(model, batch, dropout, self.precision)
 
-    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+    def score(self, model: Decoder, some: list[int], between: Between) -> Evaluation:
         found = score_answers(model, self.data.val, some, self.setup.workers, between)
         num_bytes = answer_bytes(self.data.val, some, self.data.tokenizer)
         return Evaluation(found.loss, float(found.nats.sum()) / math.log(2) / max(1, num_bytes), int(found.tokens.sum()), num_bytes)
@@ -77,7 +78,7 @@ class Answers(Tuning):
         found = answer_figures(self.written, self.data.tokenizer, self.data.val, self.data.rows("val"), self.some, self.task.metrics)
         return {name: each.as_json() for name, each in found.items()}
 
-    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Between) -> None:
         super().finish(model, judged, between)
         if self.written:  # by the model that is kept, which was judged last
             self.originality = answers_of_its_own(self.written, self.data.tokenizer, self.data.val, self.some, self.data.train)

@@ -113,7 +113,8 @@ class Augmentation:
         examples = open_examples(run, read_manifest(run), model.tokenizer).val
         workers = workers_for(str(model.decoder.device), runtime.available_cores())
         with listening() as self.stop:
-            return examples.labels, score_labels(model.decoder, examples, list(range(len(examples))), workers, self.leave_if_asked)
+            scores = score_labels(model.decoder, examples, range(len(examples)), workers, lambda share: self.leave_if_asked())
+        return examples.labels, scores
 
     def written(self, train: list[Labelled], held_out: list[Labelled], deadline: float | None) -> Author:
         """What was written, in this process and in earlier ones; it is finished once accepted.jsonl stands there."""

@@ -11,6 +11,7 @@ from newleaf.batches.examples import Examples
 from newleaf.batches.pretrain import Stream
 from newleaf.errors import ModelError, TextError
 from newleaf.evaluation import bits, choice, search
+from newleaf.evaluation.between import Between, part
 from newleaf.evaluation.examples import score_answers
 from newleaf.evaluation.labels import label_figures
 from newleaf.evaluation.suite import SuiteTask
@@ -28,29 +29,32 @@ from newleaf.training.tasks import LABELLED, TASKS, Task
 from newleaf.workers import workers_for
 
 MOST_WRITTEN = 1000  # answers
+LOSS_SHARE = 0.1  # of an evaluation of answers, about; the rest is writing them
 
 
-def measured(model: Model, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+def measured(model: Model, data: Sequence[str], columns: Columns, names: Sequence[str], between: Between) -> dict[str, Any]:
     """What fits the model and the data: the figures of its task on examples, or bits per byte of text."""
     task = task_of(model)
     if task is not None and task.kind in LABELLED:
-        return label_metrics(model, task, data, columns, names)
+        return label_metrics(model, task, data, columns, names, between)
     if task is not None and all(kind_of(Path(name)) or Path(name).is_dir() for name in data):
-        return answer_metrics(model, task, data, columns, names)
-    return bits_per_byte(model, data, columns.input)
+        return answer_metrics(model, task, data, columns, names, between)
+    return bits_per_byte(model, data, columns.input, between)
 
 
-def suite_metrics(model: Model, tasks: Sequence[SuiteTask]) -> dict[str, dict[str, Any]]:
+def suite_metrics(model: Model, tasks: Sequence[SuiteTask], between: Between) -> dict[str, dict[str, Any]]:
     """{task: {items, accuracy, …}} of a suite."""
     workers, found = workers_for(str(model.decoder.device), available_cores()), {}
     if model.config.num_labels:
         raise ModelError(f"{model.path} tells labels apart and finds no text likely", where=str(model.path))
-    for task in tasks:
+    for number, task in enumerate(tasks):
         items = task.items()
         if task.kind == "search":
             figures = search.measured(lambda texts: model.embed(texts).numpy(), items)
         else:
-            likely = choice.measured(model.decoder, model.tokenizer, task.kind, items, workers)
+            likely = choice.measured(
+                model.decoder, model.tokenizer, task.kind, items, workers, part(between, number / len(tasks), (number + 1) / len(tasks))
+            )
             figures = {name: figure.as_json() for name, figure in likely.items()}
         found[task.name] = {"items": len(items), **figures}
     return found
@@ -65,7 +69,9 @@ def task_of(model: Model) -> Task | None:
     return TASKS.get("chat" if name == "prefer" else str(name))
 
 
-def answer_metrics(model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+def answer_metrics(
+    model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str], between: Between
+) -> dict[str, Any]:
     """{examples, loss, the task's metrics, stops}, all but the first two {value, stderr}; without `data` of the run's held-out examples."""
     workers = workers_for(str(model.decoder.device), available_cores())
     if data:
@@ -75,8 +81,8 @@ def answer_metrics(model: Model, task: Task, data: Sequence[str], columns: Colum
         opened = open_examples(Run(model.path), read_manifest(Run(model.path)), model.tokenizer)
         examples, rows = opened.val, opened.rows("val")
     some = list(range(len(examples)))
-    loss = score_answers(model.decoder, examples, some, workers, lambda: None).loss
-    written = write_answers(model.decoder, model.tokenizer, examples, some[:MOST_WRITTEN])
+    loss = score_answers(model.decoder, examples, some, workers, part(between, 0, LOSS_SHARE)).loss
+    written = write_answers(model.decoder, model.tokenizer, examples, some[:MOST_WRITTEN], part(between, LOSS_SHARE, 1))
     found = answer_figures(written, model.tokenizer, examples, rows, some[:MOST_WRITTEN], task.metrics)
     return {"examples": len(examples), "loss": loss, **{name: figure.as_json() for name, figure in found.items()}}
 
@@ -90,7 +96,9 @@ def encoded_rows(model: Model, task: Task, rows: Sequence[Example]) -> tuple[Exa
     return as_examples(fitting, {}), [example for example, _ in fitting]
 
 
-def label_metrics(model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+def label_metrics(
+    model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str], between: Between
+) -> dict[str, Any]:
     """{examples, accuracy, macro_f1, calibration_error}, the last three {value, stderr}; without `data` of the run's held-out examples. A
     label that the model does not know counts as a mistake."""
     run, context = Run(model.path), model.config.context
@@ -105,7 +113,7 @@ def label_metrics(model: Model, task: Task, data: Sequence[str], columns: Column
         raise ModelError(f"{model.path} has no held-out examples of its own", where=str(model.path), hint="name some")
     ids = {name: id for id, name in enumerate(model.labels)}
     wanted = np.array([ids.get(row.label, len(ids)) for row in rows])
-    return {"examples": len(rows), **label_figures(wanted, model.label_scores(rows, context))}
+    return {"examples": len(rows), **label_figures(wanted, model.label_scores(rows, context, between))}
 
 
 def require_known(model: Model, rows: Sequence[Labelled]) -> None:
@@ -115,13 +123,13 @@ def require_known(model: Model, rows: Sequence[Labelled]) -> None:
         raise TextError(f"{where} has the label {rows[0].label!r}", where=where, expected=" or ".join(model.labels))
 
 
-def bits_per_byte(model: Model, data: Sequence[str], column: str | None) -> dict[str, Any]:
+def bits_per_byte(model: Model, data: Sequence[str], column: str | None, between: Between) -> dict[str, Any]:
     """{bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, and of `data` also `files`, in their order, each {path,
     bits_per_byte, perplexity, bytes, tokens, documents}; without `data` of the run's own held-out text."""
     ids, parts = encoded(model, data, column) if data else held_out(model)
     ends = np.cumsum([part.tokens for part in parts]).tolist()
     scores = bits.score_parts(
-        model.decoder, ids, ends, bits.window(model.config), workers_for(str(model.decoder.device), available_cores())
+        model.decoder, ids, ends, bits.window(model.config), workers_for(str(model.decoder.device), available_cores()), between
     )
     result, num_bytes = sum(scores, bits.NOTHING), sum(part.bytes for part in parts)
     figures = {

@@ -205,7 +205,7 @@ class Job:
         found = self.last or self.subject.evaluate(model)
         state.best = replace(best, val_loss=found.val_loss, val_bpb=found.val_bpb, step=state.step)
 
-    def _leave_if_asked(self) -> None:
+    def _leave_if_asked(self, share: float) -> None:
         """Training is done and saved: a resumed run computes the final figures anew."""
         if self.stop.exit_code is not None:
             raise Interrupted("stopped by a signal during the final evaluation, everything is saved", exit_code=self.stop.exit_code)

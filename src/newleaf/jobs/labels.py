@@ -12,6 +12,7 @@ from torch import Tensor
 from newleaf.checkpoint.state import State
 from newleaf.conversion.configs import SPELLED
 from newleaf.evaluation import rivals
+from newleaf.evaluation.between import Between, unheard
 from newleaf.evaluation.examples import score_labels
 from newleaf.evaluation.labels import confusion, label_figures
 from newleaf.evaluation.spelled import score_spelled
@@ -43,7 +44,7 @@ class Classifying(Tuning):
         self.known: dict[Evaluation, np.ndarray] = {}  # the same, of each that was judged
 
     @abstractmethod
-    def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
+    def likely(self, model: Decoder, some: list[int], between: Between) -> np.ndarray:
         """(N, labels) log-probabilities for some of the held-out texts."""
 
     @property
@@ -56,7 +57,7 @@ class Classifying(Tuning):
         return {**super().said(), "id2label": dict(enumerate(names)), "label2id": {name: id for id, name in enumerate(names)}}
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        found = self.likely(model, list(range(len(self.data.val))), lambda: None) if self.judged is None else self.judged
+        found = self.likely(model, list(range(len(self.data.val))), unheard) if self.judged is None else self.judged
         self.confused = confusion(self.data.val.labels, found.argmax(1), len(self.names))
         return label_figures(self.data.val.labels, found)
 
@@ -90,7 +91,7 @@ class Classifying(Tuning):
         seconds = tfidf_seconds([row for row in self.data.rows("train") if isinstance(row, Labelled)])
         return seconds if self.settings.baselines is not False and rivals.installed() and seconds <= self.most_seconds else 0.0
 
-    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Between) -> None:
         self.judged = self.known.get(judged)  # the model that is kept need not be the one that was judged last
         super().finish(model, judged, between)
 
@@ -100,7 +101,7 @@ class Classifying(Tuning):
 
     def samples(self, model: Decoder) -> Iterator[tuple[str, str]]:
         some = list(range(min(NUM_SAMPLES, len(self.data.val))))
-        found = self.likely(model, some, lambda: None)
+        found = self.likely(model, some, unheard)
         for row, scores in zip(self.labelled("val"), found, strict=False):
             yield joined(row)[:SHOWN] + "\n", f"{self.names[int(scores.argmax())]} ({math.exp(scores.max()):.0%})"
 
@@ -123,10 +124,10 @@ class Labels(Classifying):
         tokenizer = self.data.tokenizer
         return {"pad_token_id": tokenizer.special_tokens.get(PADDING, tokenizer.end_of_text), **super().said()}
 
-    def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
+    def likely(self, model: Decoder, some: list[int], between: Between) -> np.ndarray:
         return score_labels(model, self.data.val, some, self.setup.workers, between)
 
-    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+    def score(self, model: Decoder, some: list[int], between: Between) -> Evaluation:
         labels, found = self.data.val.labels[some], self.likely(model, some, between)
         nats = -found[np.arange(len(some)), labels]
         num_bytes = sum(len(self.names[label].encode()) for label in labels)
@@ -139,7 +140,7 @@ class Labels(Classifying):
 class SpelledLabels(Classifying, Answers):
     """By the answer: trained as any answers are, judged by which label is the likeliest."""
 
-    def likely(self, model: Decoder, some: list[int], between: Callable[[], None]) -> np.ndarray:
+    def likely(self, model: Decoder, some: list[int], between: Between) -> np.ndarray:
         encoder, rows = Encoder(self.task, self.data.tokenizer), self.labelled("val")
         context = self.data.manifest["context"]
         return score_spelled(model, encoder, [rows[number] for number in some], self.names, self.setup.workers, between, context)

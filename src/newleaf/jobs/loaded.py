@@ -12,6 +12,7 @@ from torch import Tensor
 from newleaf.conversion.configs import SPELLED
 from newleaf.conversion.huggingface import read_model, read_object
 from newleaf.errors import ModelError, UsageError
+from newleaf.evaluation.between import Between, unheard
 from newleaf.evaluation.examples import embeddings, score_labels
 from newleaf.evaluation.spelled import score_spelled
 from newleaf.generation.engine import Engine, Sample
@@ -125,13 +126,13 @@ class Model:
         """The task of a model that classifies: by a head, or by the label that it would answer."""
         return task_named("classify", "head" if self.config.num_labels else "text")
 
-    def label_scores(self, rows: Sequence[Labelled], context: int | None = None) -> np.ndarray:
+    def label_scores(self, rows: Sequence[Labelled], context: int | None = None, between: Between = unheard) -> np.ndarray:
         """(N, labels) log-probabilities for texts, whatever label they have; of what is longer than `context` the beginning counts."""
         encoder, workers = Encoder(self.classification, self.tokenizer), workers_for(str(self.decoder.device), available_cores())
         if not self.config.num_labels:
-            return score_spelled(self.decoder, encoder, rows, self.labels, workers, lambda: None, context)
+            return score_spelled(self.decoder, encoder, rows, self.labels, workers, between, context)
         encoded = as_examples(list(encoder.all_fitting(rows, encoder.parts(rows), context or self.config.context)), {})
-        return score_labels(self.decoder, encoded, range(len(rows)), workers, lambda: None)
+        return score_labels(self.decoder, encoded, range(len(rows)), workers, between)
 
     def classify(self, text: str, second: str | None = None) -> dict[str, float]:
         """{label: probability} of a text, or of two, the likeliest first. ModelError if the model does not classify."""

@@ -12,6 +12,7 @@ from newleaf.batches.examples import Examples
 from newleaf.checkpoint.state import State
 from newleaf.checkpoint.store import read_tensors
 from newleaf.checkpoint.tensors import save_tensors
+from newleaf.evaluation.between import Between, unheard
 from newleaf.evaluation.examples import score_answers, score_margins
 from newleaf.evaluation.metrics import mean
 from newleaf.evaluation.written import answer_bytes, write_answers
@@ -55,7 +56,7 @@ class Preferences(Answers):
     def reference(self, model: Decoder, examples: Examples) -> np.ndarray:
         """(examples, 2) log-probabilities of the answers."""
         alone = replace(examples, rows_each=1)
-        nats = score_answers(model, alone, list(range(len(alone))), self.setup.workers, lambda: None).nats
+        nats = score_answers(model, alone, list(range(len(alone))), self.setup.workers, unheard).nats
         return -nats.reshape(-1, 2).astype(np.float32)
 
     def batches(self, state: State) -> Callable[[int], Batch]:
@@ -72,13 +73,13 @@ class Preferences(Answers):
     def loss(self, model: Decoder, batch: Sequence[Tensor], dropout: Dropout | None) -> Tensor:
         return preference(model, batch, dropout, self.precision, self.beta)
 
-    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+    def score(self, model: Decoder, some: list[int], between: Between) -> Evaluation:
         margins = score_margins(model, self.val, some, self.setup.workers, between)[:, 0]
         loss = float(np.logaddexp(0, -self.beta * margins).mean())
         return Evaluation(loss, loss, len(some), answer_bytes(self.val, some, self.data.tokenizer))
 
     def figure(self, model: Decoder) -> dict[str, Any]:
-        margins = score_margins(model, self.val, list(range(len(self.val))), self.setup.workers, lambda: None)[:, 0]
+        margins = score_margins(model, self.val, list(range(len(self.val))), self.setup.workers, unheard)[:, 0]
         rounding = ROUNDING * np.abs(self.val.reference).sum(1)
         better = np.where(np.abs(margins) <= rounding, 0.5, margins > 0)  # the model before has gained nothing: chance, not rounding
         return {

@@ -15,6 +15,7 @@ from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.errors import NewleafError
 from newleaf.evaluation import bits
 from newleaf.evaluation.baselines import baseline_bytes, baselines
+from newleaf.evaluation.between import Between
 from newleaf.generation.engine import Engine
 from newleaf.generation.settings import Sampling
 from newleaf.jobs.job import Job
@@ -122,7 +123,7 @@ class Pretraining(Subject[Data]):
         self.score_seconds = (self.setup.stopwatch() - began) / result.tokens
         return Evaluation(result.loss, result.bits_per_byte(self.sample_size[0]), result.tokens, self.sample_size[0])
 
-    def judge(self, model: Decoder, between: Callable[[], None]) -> Evaluation:
+    def judge(self, model: Decoder, between: Between) -> Evaluation:
         ids = self.data.val[: self.final_tokens]
         result = bits.score(model, ids, bits.window(self.plan.config), self.setup.workers, between, self.room)
         num_bytes = self.data.num_bytes(ids[1:])
@@ -143,7 +144,7 @@ class Pretraining(Subject[Data]):
         token_seconds = 2 * size.flops_per_token(plan.as_trained) / 3 / (rate if self.precision == "float32" else rate / 4)
         return min(num_tokens, max(plan.evaluation_tokens, int(VAL_SHARE * plan.budget.seconds / token_seconds / 2)))
 
-    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Between) -> None:
         scored, whole = judged.num_bytes, self.data.manifest["val_bytes"]
         if scored < whole:
             self.view.event(

@@ -12,6 +12,7 @@ from torch import Tensor
 from newleaf import runtime
 from newleaf.checkpoint.state import State
 from newleaf.conversion.huggingface import read_model
+from newleaf.evaluation.between import Between
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.view import View
 from newleaf.model.decoder import Decoder
@@ -64,7 +65,7 @@ class Subject(ABC, Generic[D]):
         """On the fixed sample of what is held out."""
 
     @abstractmethod
-    def judge(self, model: Decoder, between: Callable[[], None]) -> Evaluation:
+    def judge(self, model: Decoder, between: Between) -> Evaluation:
         """On all of it. `between` is called now and then, and may raise."""
 
     @abstractmethod
@@ -94,5 +95,5 @@ class Subject(ABC, Generic[D]):
     def begin(self, model: Decoder) -> None:
         """Before step 0 of a new run."""
 
-    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Between) -> None:
         """After the best model was judged and kept. `between` as in `judge`."""

@@ -14,6 +14,7 @@ import torch
 
 from newleaf import runtime
 from newleaf.checkpoint.state import State
+from newleaf.evaluation.between import unheard
 from newleaf.evaluation.examples import TOKENS
 from newleaf.evaluation.written import write_answers
 from newleaf.jobs.answers import FIRST_WRITTEN, NUM_WRITTEN
@@ -128,7 +129,7 @@ class Trial:
         order = np.argsort(-lengths)
         some = order[: max(1, int(np.searchsorted(np.cumsum(lengths[order]), 2 * self.setup.workers.count * TOKENS)))].tolist()
         began = watch()
-        self.subject.score(model, some, lambda: None)
+        self.subject.score(model, some, unheard)
         return (watch() - began) / float(lengths[some].sum()) * float(lengths.mean())
 
     def write(self, model: Decoder) -> float:

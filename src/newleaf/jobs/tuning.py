@@ -1,7 +1,7 @@
 """What all subjects of tuning have in common: the weights that they begin with, adapters, what the model forgets, what has to be beaten."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from newleaf.checkpoint.state import State
 from newleaf.conversion.adapter import read_adapter, write_adapter
 from newleaf.conversion.huggingface import read_into, read_model, write_model
 from newleaf.evaluation import bits
+from newleaf.evaluation.between import Between, unheard
 from newleaf.jobs.proof import difference, prompts_for
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.subject import Subject
@@ -100,7 +101,7 @@ class Tuning(Subject[ExampleData]):
     # judgement ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def score(self, model: Decoder, some: list[int], between: Callable[[], None]) -> Evaluation:
+    def score(self, model: Decoder, some: list[int], between: Between) -> Evaluation:
         """On some of the held-out examples."""
 
     @abstractmethod
@@ -120,12 +121,12 @@ class Tuning(Subject[ExampleData]):
 
     def evaluate(self, model: Decoder) -> Evaluation:
         began = self.setup.stopwatch()
-        found = self.score(model, self.sample, lambda: None)
+        found = self.score(model, self.sample, unheard)
         self.seconds_each = (self.setup.stopwatch() - began) / len(self.sample)
         self.sample_size = found.num_bytes, found.num_tokens
         return found
 
-    def judge(self, model: Decoder, between: Callable[[], None]) -> Evaluation:
+    def judge(self, model: Decoder, between: Between) -> Evaluation:
         return self.score(model, list(range(len(self.data.val))), between)
 
     def final_seconds(self, state: State) -> tuple[float, float, float]:
@@ -139,21 +140,21 @@ class Tuning(Subject[ExampleData]):
             self.forgotten = {"before": self.own_bits(model)}
         self.seconds_more += self.setup.stopwatch() - began
         everything = list(range(len(self.data.val)))
-        before = self.score(model, everything, lambda: None)
+        before = self.score(model, everything, unheard)
         self.baselines = {"untuned": {"val_loss": before.val_loss}}
         if self.settings.baselines is False:
             return
         self.baselines["untuned"] |= self.compared(model)
         self.baselines |= self.rivals()
         scratch, steps = self.from_scratch()
-        found = self.score(scratch, everything, lambda: None)
+        found = self.score(scratch, everything, unheard)
         self.baselines["from scratch"] = {"val_loss": found.val_loss, "steps": steps, **self.compared(scratch)}
 
     def compared(self, model: Decoder) -> dict[str, Any]:
         """What of its figure has to be beaten."""
         return self.figure(model)
 
-    def finish(self, model: Decoder, judged: Evaluation, between: Callable[[], None]) -> None:
+    def finish(self, model: Decoder, judged: Evaluation, between: Between) -> None:
         self.metrics = self.figure(model)
         if self.own is not None:
             self.forgotten |= {"after": self.own_bits(model)}

@@ -4,10 +4,10 @@ Under a budget in minutes the writing and the search for copies take two hundred
 one, the amounts are fixed, so that the same run gives the same figures.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from newleaf.evaluation.between import Between
 from newleaf.evaluation.originality import SAMPLE_TOKENS, SEARCHED_A_SECOND, Opening, continuations, openings, originality
 from newleaf.model.decoder import Decoder
 from newleaf.training.clock import Stopwatch
@@ -39,15 +39,15 @@ class Writing:
         share, known = WRITING_SHARE * self.budget, MOST_SAMPLES * SAMPLE_TOKENS * self.token_seconds
         return (min(share, known) if known else share) + self.searched_tokens / SEARCHED_A_SECOND
 
-    def compared(self, model: Decoder, between: Callable[[], None]) -> dict[str, Any] | None:
-        """`originality` of samples, beside what people wrote at the same places. `between` is called now and then, and may raise."""
+    def compared(self, model: Decoder, between: Between) -> dict[str, Any] | None:
+        """`originality` of samples, beside what people wrote at the same places. `between` is called now and then."""
         most, tokenizer, began = SAMPLES_IN_STEPS if self.budget is None else MOST_SAMPLES, self.data.tokenizer, self.stopwatch()
         places = openings(self.data.val, tokenizer.end_of_text, model.config.context, most)
         written, used = [], dict[int, Opening]()
         for number, (ids, place) in enumerate(continuations(model, tokenizer, places, most), start=1):
             written.append(ids)
             used[id(place)] = place
-            between()
+            between(number / most)
             if self.budget is not None and (self.stopwatch() - began) * (1 + 1 / number) > WRITING_SHARE * self.budget:
                 break  # one more would take too long
         held_out = [place.follows for place in used.values()]
