@@ -111,6 +111,16 @@ def test_the_page_opens_in_the_language_asked_for(lang: str) -> None:
     assert [attributes["id"] for attributes in inputs if "checked" in attributes] == [f"show-{lang}"]
 
 
+def test_where_the_curve_does_not_end_at_the_headline_the_page_says_why() -> None:
+    whole, why = RUNS["finished"], "On the way it is scored on a part of the held-out text: "
+    assert why not in Page(render(whole)).shown["en"]
+    summary = {**whole.summary, "val_bpb": 1.06 * whole.summary["val_bpb"]}
+    found = Page(render(replace(whole, summary=summary)))
+    assert f"{why}{whole.summary['val_bpb']:.3f} for the model that was kept. The {summary['val_bpb']:.3f} above" in found.shown["en"]
+    assert f"上面的 {summary['val_bpb']:.3f} 是结束时" in found.shown["zh"]
+    assert why not in Page(render(replace(whole, summary={**summary, "final_val_bpb": None}))).shown["en"]
+
+
 def test_no_page_asks_for_anything_outside_itself(run: RunFacts) -> None:
     page = Page(render(run))
     outward = {"src", "href", "srcset", "action", "data", "poster", "background", "ping", "style"}

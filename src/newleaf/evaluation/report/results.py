@@ -11,6 +11,7 @@ from newleaf.evaluation.report.markup import Html, tag
 from newleaf.evaluation.report.parts import Figure, counted, figures, section, thinned
 
 MOST_EVALUATIONS = 60
+SEEN = 0.005  # of a figure: a difference that one sees
 
 
 def headline(facts: RunFacts) -> Html:
@@ -115,7 +116,21 @@ def curves(facts: RunFacts) -> Html:
         chart(Words("Held-out bits per byte", "留出文本的每字节比特数"), [own], last, references) if bits else None,
         chart(Words("Learning rate", "学习率"), [rates], last, short=True) if rate else None,
     ]
-    return section("curves", title, [charts, evaluations(facts)])
+    return section("curves", title, [charts, of_a_part(facts, bits), evaluations(facts)])
+
+
+def of_a_part(facts: RunFacts, bits: list[Point]) -> Html | None:
+    """Why the curve does not end at the headline, where that is to be seen."""
+    at, best = facts.figure("val_bpb"), facts.figure("best_step")
+    there = next((value for step, value in bits if step == best), None)
+    if at is None or there is None or facts.figure("final_val_bpb") is None or abs(at / there - 1) < SEEN:
+        return None
+    said = Words(
+        f"On the way it is scored on a part of the held-out text: {there:.3f} for the model that was kept. The {at:.3f} above is from more "
+        "of that text, measured at the end.",
+        f"训练途中只在留出文本的一部分上评分：最后保留的模型在那里是 {there:.3f}。上面的 {at:.3f} 是结束时在更多的留出文本上测得的。",
+    )
+    return tag("p", said, class_="fine")
 
 
 def points(metrics: Iterable[Row], name: str) -> list[Point]:
