@@ -2,11 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from texts import text
+
+from newleaf import runtime
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the machine with each other; before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,6 +24,20 @@ hypothesis.settings.register_profile("shared", deadline=None)  # how long an exa
 hypothesis.settings.load_profile("shared")
 
 TINY = "--steps 8 --model.width 64 --model.depth 1 --model.context 32 --train.batch_tokens 64 --train.threads 1 --train.precision float32"
+SIDE = 256  # of the matrices by whose products the machine's rate is measured: with those of 2048 that takes longer than a tiny run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_products() -> Iterator[None]:
+    """In this process; others that a test starts measure as they always do."""
+    measure = runtime.matmul_seconds
+
+    def scaled(device: str, precision: runtime.Precision, products: int, side: int = 2048) -> list[float]:
+        return [seconds * (side / SIDE) ** 3 for seconds in measure(device, precision, products, SIDE)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "matmul_seconds", scaled)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def test_a_run_that_has_a_clock_writes_no_longer_than_its_share(trained: Path) -
 
     counted: list[int] = []
     writing = Writing(data, 400.0, Slow(0.0, 0.0))  # six seconds
-    assert writing.compared(model.decoder, lambda: counted.append(1)) is not None
+    assert writing.compared(model.decoder, counted.append) is not None
     assert len(counted) == 6  # a seventh would end after seven seconds
     assert writing.seconds() == pytest.approx(WRITING_SHARE * 400, abs=0.01)
     writing.token_seconds = 1e-6

@@ -20,7 +20,6 @@ import pytest
 from pages import FENCED, ROOT, blocks, headings, without_comments
 from texts import text
 
-from newleaf import runtime
 from newleaf.cli.main import run
 
 GUIDE = ROOT / "docs/guide"
@@ -59,12 +58,11 @@ class Reader:
     def newleaf(self, words: list[str]) -> None:
         """One command, with a few steps for its budget, and with one line to say where it asks for lines."""
         words = ["2" if before == "--minutes" else word for before, word in zip(["", *words], words, strict=False)]
-        words = ["--steps" if word == "--minutes" else word for word in words]
+        words = ["--steps" if word == "--minutes" else word for word in words] + ["--steps", "20"] * (words[0] == "augment")
         with self.patch.context() as patch:
             for name, value in (QUIET | (TINY if words[0] == "train" and "--from" not in words else {})).items():
                 patch.setenv(name, value)
             patch.setattr(sys, "stdin", io.StringIO("Who are you?\n\n"))
-            patch.setattr(runtime, "matmul_seconds", lambda device, precision, products: [0.1] * products)  # takes longer than the rest
             patch.setattr("newleaf.jobs.answers.NUM_WRITTEN", 2)
             assert run(words) == 0, words
 

@@ -14,7 +14,7 @@ from shortages import ERRORS, short_job, short_muon, short_windows
 from texts import text
 from torch import Tensor
 
-from newleaf import evaluate, fsio, runtime
+from newleaf import evaluate, fsio
 from newleaf.cli.main import run
 from newleaf.errors import OutOfMemoryError
 from newleaf.evaluation import bits
@@ -36,10 +36,8 @@ CLOCKS = {"seconds", "tokens_per_second", "micro_batch"}
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """With a text in it. No bit hangs on the matrix rate, so it is measured with small matrices."""
-    measure = runtime.matmul_seconds
+    """With a text in it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "matmul_seconds", lambda device, precision, products: measure(device, precision, products, 64))
         patch.chdir(tmp_path)
         Path("a.txt").write_text(text(200), "utf-8")
         yield tmp_path
