@@ -350,6 +350,12 @@ def in_english_and_chinese(words: str, folder: Path) -> tuple[str, str, dict[str
             "没有 --minuts 这个选项；是不是想写 --minutes？",
             ("UsageError", "--minuts", None, "是不是想写 --minutes？"),
         ),
+        (
+            "tune --extend",
+            "unknown option --extend; other commands have it; see newleaf --help.",
+            "没有 --extend 这个选项；别的命令才有它；请看 newleaf --help。",
+            ("UsageError", "--extend", None, "别的命令才有它；请看 newleaf --help"),
+        ),
     ],
 )
 def test_a_command_says_it_in_the_language_asked_for(

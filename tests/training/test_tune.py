@@ -20,12 +20,14 @@ from newleaf.checkpoint import store
 from newleaf.cli.console import Console
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
+from newleaf.jobs import tune_setup
 from newleaf.jobs.loaded import Model
-from newleaf.jobs.tune_setup import gentle
+from newleaf.jobs.tune_setup import LEAST_STEPS, gentle
 from newleaf.model.lora import Adapted
 from newleaf.optim.settings import OptimSettings
 from newleaf.runs import read_lines
 from newleaf.text.examples import Labelled
+from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget
 from newleaf.training.encode import Encoder
 from newleaf.training.loop import Loop
@@ -456,3 +458,15 @@ def test_figures_at_the_end_count_once_in_what_is_still_to_come(place: Path, mon
     assert seen
     assert all(more == pytest.approx(judging) for more, judging in seen)
     assert summary("out")["written"] >= 5
+
+
+def test_a_clock_that_had_foreseen_fewer_steps_stops_where_the_examples_have_no_more_to_give(place: Path) -> None:
+    """The plan's first guess of how long a step takes may be far off."""
+    words = ["--minutes", "0.2", "--tune.baselines", "false", "--train.threads", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tune_setup, "make_plan", lambda *known: replace(make_plan(*known), last_step=20))
+        assert run(["tune", "base", "classify.jsonl", "--task", "classify", "--out", "out", *words]) == 0
+    found, decisions = summary("out"), read_lines(Path("out/clock.jsonl"))
+    assert [decision["enough"] for decision in decisions] == [False, True]
+    assert found["steps"] == decisions[-1]["last"] == LEAST_STEPS["labels"]
+    assert found["stopped_by"] == "text"

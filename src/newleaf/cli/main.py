@@ -159,9 +159,10 @@ def unknown_option(word: str) -> UsageError:
     flags = "out minutes steps tokens epochs val column from seed recipe resume extend json max-tokens temperature top-p top-k min-p "
     flags += "repetition-penalty greedy stop n echo precision to quantize task input second-input output label columns lora column suite"
     nearest = difflib.get_close_matches(name, flags.split(), n=1, cutoff=0.6)
-    return UsageError(
-        f"unknown option --{name}", where=f"--{name}", hint=f"did you mean --{nearest[0]}?" if nearest else "see newleaf --help"
-    )
+    hint = f"did you mean --{nearest[0]}?" if nearest else "see newleaf --help"
+    if name in nearest:
+        hint = "other commands have it; see newleaf --help"
+    return UsageError(f"unknown option --{name}", where=f"--{name}", hint=hint)
 
 
 def refuse_later(arguments: Sequence[str]) -> None:

@@ -115,6 +115,9 @@ class Job:
     def epochs(self, state: State) -> float:
         return self.subject.epochs(state)
 
+    def most_steps(self) -> float:
+        return self.subject.most_steps()
+
     def evaluate(self, model: Decoder) -> Evaluation:
         return self.subject.evaluate(model)
 

@@ -3,6 +3,7 @@
 pretrain.py, answers.py, labels.py and preferences.py have one each; job.py does the rest, the same for all.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -91,6 +92,10 @@ class Subject(ABC, Generic[D]):
     def epochs(self, state: State) -> float:
         """How often everything was seen."""
         return state.tokens / max(1, self.train_tokens)
+
+    def most_steps(self) -> float:
+        """Until when more time helps, where that is known beforehand."""
+        return math.inf
 
     def begin(self, model: Decoder) -> None:
         """Before step 0 of a new run."""

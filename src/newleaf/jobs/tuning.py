@@ -18,7 +18,7 @@ from newleaf.evaluation.between import Between, unheard
 from newleaf.jobs.proof import difference, prompts_for
 from newleaf.jobs.setup import Setup
 from newleaf.jobs.subject import Subject
-from newleaf.jobs.tune_setup import num_judged
+from newleaf.jobs.tune_setup import most_steps, num_judged
 from newleaf.jobs.view import View
 from newleaf.loss import IGNORED
 from newleaf.model.decoder import Decoder
@@ -94,6 +94,9 @@ class Tuning(Subject[ExampleData]):
 
     def epochs(self, state: State) -> float:
         return state.step * self.plan.batch_rows / len(self.data.train)
+
+    def most_steps(self) -> float:
+        return most_steps(self.data.manifest["kind"], len(self.data.train), self.plan.batch_rows)
 
     def count(self, batch: Batch) -> int:
         return int((batch[1] != IGNORED).sum())

@@ -219,7 +219,8 @@ class Loop:
             return
         self.pace.decided = now
         if not clock.enough(state.decisions) or fitting < last:
-            self._decide(Decision(state.step, fitting))
+            most = self.task.most_steps()
+            self._decide(Decision(state.step, int(min(fitting, most)), enough=fitting >= most))
 
     def _cool_down_if_stale(self) -> None:
         """Where there is a clock and the text has no more to give: begin the decay, as if the run had been planned this short."""

@@ -54,6 +54,10 @@ class Task(Protocol):
         """How often everything was seen."""
         ...
 
+    def most_steps(self) -> float:
+        """Until when more time helps; after these steps what is learned from has no more to give."""
+        ...
+
     def decide(self, decision: Decision) -> None:
         """Make a decision of the clock durable."""
         ...

@@ -63,6 +63,7 @@ HINTS = {
     "unset it": "请去掉它",
     "name a TOML file": "请指定一个 TOML 文件",
     "mend the line": "请改正这一行",
+    "other commands have it; see newleaf --help": "别的命令才有它；请看 newleaf --help",
     "see newleaf --help": "请看 newleaf --help",
     "see newleaf --help for what is": "现有的请看 newleaf --help",
     "see newleaf train --help": "请看 newleaf train --help",
