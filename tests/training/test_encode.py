@@ -109,6 +109,15 @@ def test_a_tenth_is_held_out_by_its_hash_and_nothing_of_a_handful(num: int, rand
     assert parts["val"] == split(sorted(examples, key=lambda example: example.source), None)["val"]
 
 
+@pytest.mark.parametrize(("num", "held_out"), [(91, 0), (100, 10)])
+def test_of_conversations_below_a_hundred_nothing_is_held_out(num: int, held_out: int) -> None:
+    """A persona is learned by heart: each of its lines says something that no other says."""
+    talk: list[Example] = [Conversation((("user", f"{n}?"), ("assistant", "Leaf.")), f"a.jsonl:{n}") for n in range(num)]
+    parts = split(talk, None)
+    assert len(parts["train"]) == num - held_out
+    assert len(parts["val"]) == (held_out or num)
+
+
 def test_of_very_many_a_thousand_are_held_out() -> None:
     parts = split(numbered(11 * MOST_HELD_OUT), None)
     assert {name: len(part) for name, part in parts.items()} == {"train": 10 * MOST_HELD_OUT, "val": MOST_HELD_OUT}
@@ -254,7 +263,7 @@ def test_texts_are_cut_to_their_beginning_and_two_keep_half_each(first: str, sec
     assert (encoder.cut, encoder.too_long) == (int(len(one) + len(two) > context), 0)
 
 
-@pytest.mark.parametrize("num", [7, 60])
+@pytest.mark.parametrize("num", [7, 110])
 def test_what_was_cut_and_what_was_left_out_is_counted(tmp_path: Path, num: int) -> None:
     """Once, also where all examples are held out as well, because they are few."""
     rows = [DATA["chat"](number) for number in range(num)]
@@ -264,7 +273,7 @@ def test_what_was_cut_and_what_was_left_out_is_counted(tmp_path: Path, num: int)
     rows[3] = {"messages": [{"role": "user", "content": "longer " * 50}, short]}
     manifest, data = prepared(tmp_path, "chat", rows, choose_context=lambda lengths: 50)
     assert (manifest["cut"], manifest["too_long"], manifest["context"]) == (1, 2, 50)
-    assert manifest["held_out"] == (num == 60)
+    assert manifest["held_out"] == (num == 110)
     kept = {example.source for part in ("train", "val") for example in data.rows(part)}
     assert len(kept) == num - 2
     assert max(data.train.lengths.max(), data.val.lengths.max()) <= 51
@@ -318,11 +327,11 @@ def test_examples_are_read_as_they_were_written(tmp_path: Path, task: str) -> No
         told.append(lengths.tolist())
         return longest(lengths)
 
-    manifest, data = prepared(tmp_path, task, [DATA[task](number) for number in range(60)], choose_context=choose)
+    manifest, data = prepared(tmp_path, task, [DATA[task](number) for number in range(110)], choose_context=choose)
     numbers = {part: [int(example.source.rpartition(":")[2]) - 1 for example in data.rows(part)] for part in ("train", "val")}
-    assert sorted(numbers["train"] + numbers["val"]) == list(range(60))
+    assert sorted(numbers["train"] + numbers["val"]) == list(range(110))
     assert numbers["train"] == sorted(numbers["train"])
-    assert len(numbers["val"]) == 6
+    assert len(numbers["val"]) == 11
     for part, examples in (("train", data.train), ("val", data.val)):
         expected = [WRITTEN[task](number) for number in numbers[part]]
         assert [replace(example, source="") for example in data.rows(part)] == [example for example, _, _ in expected]

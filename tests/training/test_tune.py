@@ -28,7 +28,7 @@ from newleaf.optim.settings import OptimSettings
 from newleaf.runs import read_lines
 from newleaf.text.examples import Labelled
 from newleaf.training.choices import make_plan
-from newleaf.training.clock import Budget
+from newleaf.training.clock import Budget, Pace
 from newleaf.training.encode import Encoder
 from newleaf.training.loop import Loop
 from newleaf.training.settings import Recipe, TuneSettings
@@ -288,7 +288,7 @@ def test_of_a_long_text_the_same_beginning_counts_whatever_the_label(place: Path
 
 
 def test_a_context_grows_once_and_again_only_where_it_is_asked_for(place: Path) -> None:
-    rows = [{"prompt": f"{n}", "completion": "x leaf " * 400} for n in range(60)]
+    rows = [{"prompt": f"{n}", "completion": "x leaf " * 400} for n in range(110)]
     Path("long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     words = ["chat.jsonl", "long.jsonl", "--task", "chat", "--train.threads", "1", "--tune.baselines", "false"]
     context = newleaf.load("base").config.context
@@ -341,7 +341,7 @@ def test_what_cannot_be_used_is_named_with_its_line(place: Path, capsys: pytest.
     err = capsys.readouterr().err
     assert "odd.jsonl:5: an empty answer\n" in err
     assert "odd.jsonl:10: the role 'wizard' is unknown: it is system, user or assistant\n" in err
-    assert "53 examples to learn from, 5 held out" in err
+    assert "98 examples to learn from, 10 held out" in err
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_a_tuned_model_is_measured_by_its_task_on_examples_and_by_bits_on_text(p
     assert held_out["loss"] == pytest.approx(summary("out")["val_loss"], abs=1e-6)
     assert held_out["chrf"] == summary("out")["metrics"]["chrf"]
     assert run(["evaluate", "out", "translate.jsonl", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["examples"] == 60
+    assert json.loads(capsys.readouterr().out)["examples"] == 110
     Path("a.txt").write_text("spring leaves\n" * 30, "utf-8")
     assert run(["evaluate", "out", "a.txt", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bits_per_byte"] > 0
@@ -465,6 +465,8 @@ def test_a_clock_that_had_foreseen_fewer_steps_stops_where_the_examples_have_no_
     words = ["--minutes", "0.2", "--tune.baselines", "false", "--train.threads", "1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune_setup, "make_plan", lambda *known: replace(make_plan(*known), last_step=20))
+        for name, value in {"calm": False, "misses": True, "fitting_last": 10_000}.items():
+            patch.setattr(Pace, name, lambda *_, value=value: value)
         assert run(["tune", "base", "classify.jsonl", "--task", "classify", "--out", "out", *words]) == 0
     found, decisions = summary("out"), read_lines(Path("out/clock.jsonl"))
     assert [decision["enough"] for decision in decisions] == [False, True]

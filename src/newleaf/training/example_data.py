@@ -32,6 +32,7 @@ from newleaf.training.prepare import Tell
 from newleaf.training.tasks import LABELLED, Task
 
 HELD_OUT_FROM = 50  # examples: with fewer, nothing is held out, and the figures are those of what was learned
+ANSWERS_HELD_OUT_FROM = 100  # conversations: a persona's lines are learned by heart (docs/decisions, 0016)
 HELD_OUT, MOST_HELD_OUT = 10, 1000  # every so-many-th by its hash, and at most so many
 MOST_NAMED = 1000  # rows that were left out are named in the manifest
 
@@ -168,7 +169,8 @@ def split(examples: list[Example], val: list[Example] | None) -> dict[str, list[
         held = {content_key(example): example for example in val}
         train = [example for key, example in zip(keys, examples, strict=True) if key not in held]
         return {"train": train, "val": [held[key] for key in sorted(held)]}
-    if len(examples) < HELD_OUT_FROM:
+    talk = bool(examples) and isinstance(examples[0], Conversation)
+    if len(examples) < (ANSWERS_HELD_OUT_FROM if talk else HELD_OUT_FROM):
         return {"train": examples, "val": examples}
     found = dict(zip(keys, examples, strict=True))
     chosen = sorted(found)[: min(MOST_HELD_OUT, len(examples) // HELD_OUT)]
