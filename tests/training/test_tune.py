@@ -205,7 +205,7 @@ def test_preferences_are_learned_with_gentler_rates_but_for_those_that_were_aske
 
 
 @pytest.mark.parametrize(
-    ("steps", "kind", "part"), [(400, "answers", 0.2), (100, "labels", 0.4), (20, "spelled", 1), (400, "preference", 0.05)]
+    ("steps", "kind", "part"), [(400, "answers", 0.2), (100, "labels", 0.4), (20, "spelled", 1), (400, "preference", 0.02)]
 )
 def test_examples_are_learned_with_a_part_of_the_rates_for_text(steps: int, kind: Kind, part: float) -> None:
     plan, asked = planned(Budget(steps=steps)), Recipe(optim=OptimSettings(head_lr=0.02))

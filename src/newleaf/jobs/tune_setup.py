@@ -39,13 +39,13 @@ NAMED = 3  # rows that were left out are named on the screen
 BATCH_TOKENS, FEWEST_ROWS, MOST_ROWS = 2048, 8, 128  # of a batch
 COVERED, STRETCH = 0.99, 4  # of the examples; a context may become so many times longer
 MOST_SEEN = 500  # examples, to find Chinese characters in
-GENTLE, GENTLER = 0.2, 0.05  # of the rates for text: for examples, for preferences (docs/decisions, 0015)
+GENTLE, GENTLER = 0.2, 0.02  # of the rates for text: for examples, for preferences (docs/decisions, 0015 and 0017)
 FEW_STEPS = 40  # need all of them
 OF_TEXT = ("data.held_out_bytes", "data.tokenizer_bytes")  # choices that examples know nothing of
 LEAST_JUDGED, LEAST_LABELS = 50, 300  # examples of an evaluation in training: a label says less than an answer
 JUDGING_SHARE = 0.08  # of the time of training that all of them may take
-MOST_EPOCHS: dict[Kind, int] = {"answers": 10, "preference": 10, "labels": 2, "spelled": 2}
-LEAST_STEPS: dict[Kind, int] = {"answers": 300, "preference": 300, "labels": 50, "spelled": 50}
+MOST_EPOCHS: dict[Kind, int] = {"answers": 10, "preference": 1, "labels": 2, "spelled": 2}
+LEAST_STEPS: dict[Kind, int] = {"answers": 300, "preference": 50, "labels": 50, "spelled": 50}
 
 
 def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[ExampleData]:
