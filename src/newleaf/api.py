@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from newleaf.conversion.hub import folder_of
 from newleaf.errors import UsageError
+from newleaf.evaluation.between import Between, unheard
 from newleaf.jobs.augment_request import AugmentRequest
 from newleaf.jobs.view import View
 from newleaf.runtime import importing_torch
@@ -218,7 +219,7 @@ def evaluate(
     label: str | None = None,
     columns: Sequence[str] = (),
     suite: PathLike | None = None,
-    between: Callable[[float], None] | None = None,
+    between: Between = unheard,
 ) -> dict[str, Any]:
     """Bits per byte of a model on text; of a tuned model, how well it does its task on examples. Without `data` on what the run itself
     held out. The columns are named as in `tune`.
@@ -229,11 +230,10 @@ def evaluate(
     {task: {items, accuracy, …}}; `data` is then the folder of its files. `between` is called now and then with the share that is done.
     """
     with importing_torch():
-        from newleaf.evaluation.between import unheard
         from newleaf.evaluation.suite import read_suite
         from newleaf.jobs.evaluate import measured, suite_metrics
 
-    inputs, between = [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(map(os.fspath, data)), between or unheard
+    inputs = [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(map(os.fspath, data))
     if suite is not None:
         return suite_metrics(load(model), read_suite(os.fspath(suite), Path(inputs[0]) if inputs else None), between)
     return measured(load(model), inputs, Columns(column, second_input, output, label), list(columns), between)
