@@ -20,6 +20,7 @@ from newleaf.checkpoint import store
 from newleaf.cli.console import Console
 from newleaf.cli.main import run
 from newleaf.conversion.huggingface import read_model
+from newleaf.conversion.wording import BY_HEART
 from newleaf.jobs import tune_setup
 from newleaf.jobs.loaded import Model
 from newleaf.jobs.tune_setup import LEAST_STEPS, gentle
@@ -328,8 +329,17 @@ def test_a_handful_of_examples_is_judged_by_itself_and_the_report_says_so(place:
     assert run(["tune", "base", "few.jsonl", "--task", "chat", "--out", "out", *STEPS]) == 0
     manifest = json.loads(Path("out/data/manifest.json").read_text("utf-8"))
     assert (manifest["train"]["num_examples"], manifest["val"]["num_examples"], manifest["held_out"]) == (7, 7, False)
-    assert "too few examples" in Path("out/report.html").read_text("utf-8")
-    assert "7 examples, too few to hold any out" in capsys.readouterr().err
+    report, err = Path("out/report.html").read_text("utf-8"), capsys.readouterr().err
+    assert "too few examples" in report
+    assert "loss on what it learned" in report
+    card = Path("out/README.md").read_text("utf-8")
+    assert BY_HEART.en in card
+    assert BY_HEART.zh in card
+    assert "| held out |" not in card
+    assert "On the same held-out examples" not in report
+    assert "7 examples, too few to hold any out" in err
+    assert "by heart: loss on what it learned " in err
+    assert "held out: " not in err
 
 
 def test_what_cannot_be_used_is_named_with_its_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from newleaf.cli.table import columns, groups_table
-from newleaf.conversion.wording import BASELINES, METRICS, RIVALS, Language, headline_metric, metric_shown, metric_value
+from newleaf.conversion.wording import BASELINES, LEARNED_LOSS, METRICS, RIVALS, Language, headline_metric, metric_shown, metric_value
 from newleaf.jobs.view import View
 from newleaf.runs import in_shell
 from newleaf.runtime import language
@@ -24,6 +24,7 @@ class Console(View):
         self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.chinese = language() == "zh"
         self._due, self._width, self._val, self._path, self._part = 0.0, 0, "", "", False
+        self._held_out = True  # whether any of the examples is
         self._first: tuple[float, float] | None = None  # when an evaluation first told how much is done, and how much
 
     def event(self, en: str, zh: str) -> None:
@@ -43,7 +44,7 @@ class Console(View):
             self._print(f"left out {source}: {reason}{times}")
 
     def plan(self, path: str, plan: Plan, manifest: dict[str, Any], groups: list[dict[str, Any]]) -> None:
-        self._path = path
+        self._path, self._held_out = path, manifest.get("held_out") is not False
         if self._part:  # one of several plans: it stands in its folder
             steps, rows = f"{plan.last_step:,}", f"{plan.batch_rows:,}"
             self.event(f"{path}: {steps} steps planned, {rows} examples in each", f"{path}：计划走 {steps} 步，每步 {rows} 个样例")
@@ -147,10 +148,11 @@ class Console(View):
         known = {name: value for name, row in summary["baselines"].items() if (value := metric_value(row, main)) is not None}
         language: Language = "zh" if self.chinese else "en"
         beside = [f"{RIVALS[name].say(language)} {metric_shown(main, value)}" for name, value in known.items()]
-        figure = f"{METRICS[main].say(language)} {metric_shown(main, own)}"
+        name = METRICS[main] if self._held_out or main != "val_loss" else LEARNED_LOSS
+        figure = f"{name.say(language)} {metric_shown(main, own)}"
         self.event(
-            f"held out: {figure}" + (f" ({', '.join(beside)})" if beside else ""),
-            f"留出样例：{figure}" + (f"（{'，'.join(beside)}）" if beside else ""),
+            ("held out: " if self._held_out else "by heart: ") + figure + (f" ({', '.join(beside)})" if beside else ""),
+            ("留出样例：" if self._held_out else "所学样例：") + figure + (f"（{'，'.join(beside)}）" if beside else ""),
         )
         # a paragraph with its question is more than the line that chat reads
         last = f"newleaf evaluate {typed} FILE" if summary["task"] in ("classify", "qa") else f"newleaf chat {typed}"

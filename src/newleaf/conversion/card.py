@@ -13,6 +13,7 @@ from newleaf import fsio
 from newleaf.conversion.facts import RunFacts, number, read_facts, shown, table
 from newleaf.conversion.wording import (
     BASELINES,
+    BY_HEART,
     METRICS,
     RIVALS,
     SCRIPTS,
@@ -113,7 +114,7 @@ def training_text(facts: RunFacts, language: Language) -> list[str]:
         (Words("inputs left out", "没有用上的输入"), count(skipped) if skipped is not None else None),
         (Words("all text", "全部文本"), size(whole) if whole is not None else None),
         (Words("for training", "用于训练"), size(training) if training is not None else None),
-        (Words("held out", "留出"), size(held_out) if held_out is not None else None),
+        (Words("held out", "留出"), size(held_out) if held_out is not None and facts.held_out else None),
         (Words("scripts", "文字"), scripts(facts, language)),
         (Words("times read", "读过的遍数"), significant(epochs) if epochs is not None else None),
     ]
@@ -170,7 +171,8 @@ def task_figures(facts: RunFacts, language: Language) -> list[str]:
         mine = number(table(own, name), "value")
         rows += [(Words("**this model**", "**这个模型**"), f"**{metric_shown(name, mine)}**" if mine is not None else "–")]
         found.append(markdown_table(rows, Words("", ""), METRICS[name], language))
-    return [*found, *own_words(facts, language)] if found else [Words("Not evaluated yet.", "还没有评估。").say(language)]
+    by_heart = [] if facts.held_out else [BY_HEART.say(language)]
+    return [*found, *by_heart, *own_words(facts, language)] if found else [Words("Not evaluated yet.", "还没有评估。").say(language)]
 
 
 def settings(facts: RunFacts, language: Language) -> list[str]:

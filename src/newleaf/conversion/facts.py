@@ -48,6 +48,11 @@ class RunFacts:
         return str(self.summary.get("task") or "")
 
     @property
+    def held_out(self) -> bool:
+        """Whether its figures are of what it did not learn from: of a handful of examples nothing is held out."""
+        return self.manifest.get("held_out") is not False
+
+    @property
     def baselines(self) -> dict[str, float]:
         """The baselines that have a figure, in the order of the contract."""
         known = table(self.summary, "baselines")

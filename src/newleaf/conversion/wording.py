@@ -60,6 +60,11 @@ METRICS = {  # of tasks
     "perplexity": Words("perplexity of what follows", "续文的困惑度"),
     "val_loss": Words("held-out loss", "留出损失"),
 }
+LEARNED_LOSS = Words("loss on what it learned", "所学样例上的损失")  # instead of the last one, where nothing is held out
+BY_HEART = Words(
+    "There were too few examples to hold any out: these are figures of what it learned by heart, not of what it can do.",
+    "样例太少，没有留出：这些是它背下来的内容的成绩，不说明它会不会。",
+)
 
 RIVALS = {
     "untuned": Words("the model before it was tuned", "调优之前的模型"),

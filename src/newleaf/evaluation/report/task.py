@@ -5,6 +5,8 @@ from typing import Any
 
 from newleaf.conversion.facts import Row, RunFacts, number, table
 from newleaf.conversion.wording import (
+    BY_HEART,
+    LEARNED_LOSS,
     LOWER_IS_BETTER,
     METRICS,
     RIVALS,
@@ -30,8 +32,14 @@ def task_headline(facts: RunFacts) -> Html:
     if value is None or not table(facts.summary, "metrics"):
         sentence = Words("There is no figure yet: it comes at the end of the run.", "还没有成绩：训练结束时才会有。")
         return section("result", name, tag("p", sentence, class_="lead"), rivals(facts))
-    big = tag("p", tag("span", metric_shown(main, value), class_="big"), " ", tag("span", METRICS[main], class_="unit"), class_="figure")
+    unit = tag("span", named(facts, main), class_="unit")
+    big = tag("p", tag("span", metric_shown(main, value), class_="big"), " ", unit, class_="figure")
     return section("result", name, big, tag("p", verdict(facts, main, value), class_="lead"), rivals(facts), handful(facts))
+
+
+def named(facts: RunFacts, metric: str) -> Words:
+    """What people call a figure."""
+    return METRICS[metric] if facts.held_out or metric != "val_loss" else LEARNED_LOSS
 
 
 def own_figures(facts: RunFacts) -> Row:
@@ -71,9 +79,11 @@ def rivals(facts: RunFacts) -> Html | None:
         return None
     body = [line(RIVALS.get(name, Words(name, name)), row, columns, "other") for name, row in rows.items()]
     body.append(line(Words("this model", "这个模型"), own, columns, "own"))
-    heads = [tag("th", "", scope="col"), *(tag("th", METRICS[name], better(name), scope="col") for name in columns)]
+    heads = [tag("th", "", scope="col"), *(tag("th", named(facts, name), better(name), scope="col") for name in columns)]
     table_ = tag("table", tag("thead", tag("tr", heads)), tag("tbody", body), class_="figures rivals")
     note = Words("On the same held-out examples; ± is the standard error.", "都在同样的留出样例上测得；± 后是标准误。")
+    if not facts.held_out:
+        note = Words("On the same examples; ± is the standard error.", "都在同样的样例上测得；± 后是标准误。")
     return tag("div", tag("div", table_, class_="scroll"), tag("p", note, class_="fine"))
 
 
@@ -98,13 +108,7 @@ def cell(metric: str, found: Any) -> str:
 
 def handful(facts: RunFacts) -> Html | None:
     """Where too few examples were there to hold any out."""
-    if facts.manifest.get("held_out") is not False:
-        return None
-    words = Words(
-        "There were too few examples to hold any out: these are figures of what it learned by heart, not of what it can do.",
-        "样例太少，没有留出：这些是它背下来的内容的成绩，不说明它会不会。",
-    )
-    return tag("p", words, class_="fine")
+    return None if facts.held_out else tag("p", BY_HEART, class_="fine")
 
 
 def mistakes(facts: RunFacts) -> Html | None:
