@@ -9,7 +9,7 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,13 +96,23 @@ class Run:
 
     def require_ours(self) -> None:
         """RunError if the directory holds something else than a run or a plan: nothing of the user's is ever overwritten."""
+        names = self.names()
+        if not (self.plan.exists() and (self.begun or self.checkpoints.exists() or self.model.exists())):
+            self.require_only(UNFINISHED if self.asked.name in names else UNTOUCHED, names)
+
+    def names(self) -> set[str]:
+        """Of what stands in the directory, in one look: another process may be at work there. RunError where it is a file."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file", where=str(self.path), expected="a directory for the run", hint="choose another --out")
-        if not self.path.is_dir() or (self.plan.exists() and (self.begun or self.checkpoints.exists() or self.model.exists())):
-            return
-        ours = UNFINISHED if self.asked.exists() else UNTOUCHED
-        foreign = sorted(p.name for p in self.path.iterdir() if p.name not in ours and not p.name.startswith(fsio.TEMPORARY))
-        if foreign:
+        try:
+            return {path.name for path in self.path.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+
+    def require_only(self, ours: Collection[str], names: Collection[str]) -> None:
+        """RunError for names that are none of `ours`, unless a living process holds the directory: its lock will refuse, and name it."""
+        foreign = sorted(name for name in names if name not in ours and not name.startswith(fsio.TEMPORARY))
+        if foreign and not self._owner()[1]:
             raise RunError(
                 f"{self.path} holds something that is no run of newleaf ({', '.join(foreign[:3])})",
                 where=str(self.path),
@@ -145,15 +155,20 @@ class Run:
 
     def _name_of_owner(self) -> str:
         for _ in range(20):  # the owner writes its name right after it takes the lock
-            try:
-                owner = read_json(self.owner)
-            except (OSError, RunError):
-                time.sleep(0.02)
-                continue
-            if alive(owner.get("pid"), owner.get("host")):
-                return f"process {owner.get('pid')} on {owner.get('host')}"
+            name, lives = self._owner()
+            if lives:
+                return name
             time.sleep(0.02)
         return "another process"
+
+    def _owner(self) -> tuple[str, bool]:
+        """The process that the directory names as its writer, and whether it can still be there."""
+        try:
+            owner = read_json(self.owner)
+        except (OSError, RunError):
+            return "", False
+        pid, host = owner.get("pid"), owner.get("host")
+        return f"process {pid} on {host}", alive(pid, host)
 
 
 UNTOUCHED = frozenset({".lock", ".owner.json", "newleaf.toml"})  # what a plan, or a run that was refused, leaves

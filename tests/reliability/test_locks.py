@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from reliability.harness import Laboratory, Starter, Trial, number_of, require_intact
 
+from newleaf.errors import RunError
 from newleaf.runs import Run, read_json
 
 PROCESSES = 8
@@ -70,3 +71,12 @@ def test_a_name_left_behind_by_a_killed_writer_is_not_taken_for_the_owner(lab: L
     third = lab.server.run(lab.words(out, resume=True, steps=LONG)).require(2)
     assert f"process {second.pid} " in third.sentence
     second.send(SIGTERM).wait().require(143)
+
+
+def test_what_a_living_owner_writes_meanwhile_is_no_strangers_file(tmp_path: Path) -> None:
+    run = Run(tmp_path / "out")
+    with run.writing(worth=run.path):
+        (run.path / "manifest-to-be.json").write_text("{}")
+        run.require_ours()
+    with pytest.raises(RunError, match="no run of newleaf"):
+        run.require_ours()

@@ -14,8 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from newleaf import fsio
-from newleaf.errors import ModelError, RunError, TextError, UsageError
+from newleaf.errors import ModelError, TextError, UsageError
 from newleaf.runs import Run, read_json
 from newleaf.settings import check_range
 from newleaf.text.examples import Columns
@@ -124,17 +123,9 @@ class AugmentRequest:
     def require_same(self) -> None:
         """UsageError, naming both, where an earlier command began with something else; RunError where the folder is none of ours."""
         folder = self.folder
-        if not self.begun:
-            ours = (".lock", ".owner.json", *FIRST_FILES)
-            foreign = [path.name for path in folder.iterdir() if path.name not in ours] if folder.is_dir() else []
-            foreign = sorted(name for name in foreign if not name.startswith(fsio.TEMPORARY))
-            if foreign or folder.is_file():
-                raise RunError(
-                    f"{folder} holds something that is no run of newleaf ({', '.join(foreign[:3])})",
-                    where=str(folder),
-                    expected="an empty or new directory",
-                    hint="choose another --out",
-                )
+        names = Run(folder).names()
+        if "asked.json" not in names:
+            Run(folder).require_only({".lock", ".owner.json", *FIRST_FILES}, names)
             return
         recorded, asked = read_json(folder / "asked.json"), self.as_json()
         for name in dict.fromkeys([*recorded, *asked]):
