@@ -51,13 +51,20 @@ def append(path: Path, cell: Cell, figures: Line) -> Line:
 
 def machine() -> dict[str, str]:
     """Processor and versions."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    )
-    return {"cpu": names[0] if names else platform.processor(), "python": platform.python_version()} | {
+    return {"cpu": processor(), "python": platform.python_version()} | {
         name: version(name) for name in ("torch", "newleaf", "transformers") if find_spec(name)
     }
+
+
+def processor() -> str:
+    """Its name and, as one name may stand for several, its family and model and whether it multiplies in bfloat16."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    rows = [line.partition(":") for line in info.read_text().splitlines()]
+    said = {name.strip(): value.strip() for name, _, value in reversed(rows)}
+    bf16 = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in said.get("flags", "").split()]
+    return f"{said.get('model name')}, family {said.get('cpu family')}, model {said.get('model')}, {bf16[0] if bf16 else 'no bf16'}"
 
 
 def best_setting(lines: Mapping[Cell, Line], settings: Sequence[Setting], texts: Sequence[str]) -> Setting:
