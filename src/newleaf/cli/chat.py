@@ -48,7 +48,7 @@ def chat(
     max_tokens
         The most tokens of one answer (256).
     temperature
-        Below 1 bolder in what is likely, above 1 more varied (0.8).
+        Below 1 safer, above 1 more varied (0.8).
     top_p
         Draw from the fewest tokens that together have this probability (0.95).
     seed

@@ -55,7 +55,7 @@ def generate(
     max_tokens
         The most tokens to write (256).
     temperature
-        Below 1 bolder in what is likely, above 1 more varied (0.8).
+        Below 1 safer, above 1 more varied (0.8).
     top_p
         Draw from the fewest tokens that together have this probability (0.95).
     top_k

@@ -25,7 +25,7 @@ class Sampling:
     max_tokens: int = 256
     """The most tokens to write."""
     temperature: float = 0.8
-    """Divides the logits: below 1 bolder in what is likely, above 1 more varied, 0 the same as --greedy."""
+    """Divides the logits: below 1 safer, above 1 more varied, 0 the same as --greedy."""
     top_p: float = 0.95
     """Draw from the fewest tokens that together have this probability (nucleus sampling); 1 turns it off."""
     top_k: int | None = None

@@ -84,8 +84,8 @@ class Export:
 
     def unproven(self, package: str) -> None:
         self.tell(
-            f"not proven: {package} is not installed, so nobody has read what was written (pip install 'newleaf[export]')",
-            f"未经验证：没有安装 {package}，写出的文件还没有别的程序读过（pip install 'newleaf[export]'）",
+            f"not proven: {package} is not installed, so nobody has read what was written (pip install {package})",
+            f"未经验证：没有安装 {package}，写出的文件还没有别的程序读过（pip install {package}）",
         )
 
     def change(self, before: Decoder, after: Decoder) -> float | None:
