@@ -103,6 +103,23 @@ def test_the_card_warns_of_the_data_folder_and_says_how_to_load() -> None:
     assert 'AutoModelForCausalLM.from_pretrained(".")' in text and "newleaf generate ." in text
 
 
+@pytest.mark.parametrize(
+    ("task", "command", "warned"),
+    [
+        ("chat", "newleaf chat .", "what its examples show"),
+        ("qa", "newleaf evaluate . FILE", "what its examples show"),
+        ("complete", 'newleaf generate . "PROMPT"', "what its examples show"),
+        ("classify", "newleaf evaluate . FILE", "watch the probability"),
+        ("", 'newleaf generate . "PROMPT"', "is not a chat assistant"),
+    ],
+)
+def test_a_tuned_model_is_opened_by_what_it_was_tuned_for(task: str, command: str, warned: str) -> None:
+    run = RUNS["finished"]
+    text = card(replace(run, summary={**run.summary, "task": task}))
+    assert f"Or with newleaf: `{command}`" in text and warned in text
+    assert ("chat assistant" in text) == (not task)
+
+
 def test_the_last_step_is_told_from_the_best() -> None:
     assert "| its last step, which is not this file | 2.610 |" in card(RUNS["overfitted"])
     assert "its last step" not in card(RUNS["finished"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from newleaf import fsio
 from newleaf.conversion.facts import RunFacts, number, read_facts, shown, table
+from newleaf.conversion.uses import limit_of, use_of
 from newleaf.conversion.wording import (
     BASELINES,
     BY_HEART,
@@ -196,12 +197,13 @@ def samples(facts: RunFacts, language: Language) -> list[str]:
 
 def limits(facts: RunFacts, language: Language) -> list[str]:
     """What not to expect."""
+    own = limit_of(facts)
     words = Words(
-        "- It knows nothing but its text, states falsehoods as easily as facts, and is not a chat assistant.\n"
+        f"- {own.en}\n"
         "- It repeats the opinions, mistakes and private details of its text, and may repeat passages word for word.\n"
         "- The figures hold for text like its own; on other text it does worse.\n"
         "- A licence is not chosen here: that depends on the rights in the text.",
-        "- 它只知道自己读过的文本；说错话和说对话一样轻松；它不是聊天助手。\n"
+        f"- {own.zh}\n"
         "- 文本里的观点、错误和隐私它都会学去，也可能一字不差地背出原文。\n"
         "- 这些成绩只对同类文本成立，换一种文本会更差。\n"
         "- 这里没有替你选许可证：那取决于你对文本拥有的权利。",
@@ -211,17 +213,9 @@ def limits(facts: RunFacts, language: Language) -> list[str]:
 
 def loading(facts: RunFacts, language: Language) -> list[str]:
     """How other tools and newleaf open the directory."""
-    program = """
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained(".")
-tokenizer = AutoTokenizer.from_pretrained(".")
-ids = tokenizer("PROMPT", return_tensors="pt").input_ids
-print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0]))
-"""
+    program, command, call = use_of(facts)
     words = Words("In this directory, with `transformers`:", "在这个目录里，用 `transformers`：")
-    command, call = '`newleaf generate . "PROMPT"`', '`newleaf.load(".").generate("PROMPT")`'
-    ours = Words(f"Or with newleaf: {command}, in Python {call}.", f"或用新叶：{command}，在 Python 里是 {call}。")
+    ours = Words(f"Or with newleaf: `{command}`, in Python `{call}`.", f"或用新叶：`{command}`，在 Python 里是 `{call}`。")
     return [Words("### Use", "### 使用").say(language), words.say(language), fenced(program.strip(), "python"), ours.say(language)]
 
 

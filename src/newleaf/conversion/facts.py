@@ -37,6 +37,7 @@ class RunFacts:
     manifest: Row = field(default_factory=dict)
     samples: Sequence[Row] = ()  # {step, seconds, prompt, text}
     base: str = ""  # the name of the model that it went on from; of a folder, no more than that
+    spelled: bool = False  # of a model that classifies: it writes the label
 
     def figure(self, name: str) -> float | None:
         """A number of the summary, or None where it is absent, null or not finite."""
@@ -100,6 +101,7 @@ def read_facts(folder: Path, lang: Language) -> RunFacts:
         manifest=read_object(run.manifest),
         samples=read_lines(run.samples),
         base=base,
+        spelled=table(recipe, "tune").get("labels") == "text",
     )
 
 
@@ -129,9 +131,11 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """A setting's value as it would be typed.
+    """A setting's value as it would be typed, to six digits.
 
-    >>> shown(0.003), shown(True), shown("bf16"), shown([1, 2]), shown(4096)
-    ('0.003', 'true', 'bf16', '[1, 2]', '4096')
+    >>> shown(0.4 * 0.003), shown(True), shown("bf16"), shown([1, 2]), shown(4096)
+    ('0.0012', 'true', 'bf16', '[1, 2]', '4096')
     """
+    if isinstance(value, float):
+        value = float(f"{value:.6g}")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -82,10 +82,10 @@ class Model:
         """`sampling.n` continuations with their ids and why each ended."""
         return self.engine(precision).generate(prompt, sampling)
 
-    def answer(self, messages: Sequence[Message], sampling: Sampling, precision: Precision = "float32") -> Iterator[str]:
+    def answer(self, messages: Sequence[Message], sampling: Sampling | None = None, precision: Precision = "float32") -> Iterator[str]:
         """What the assistant says next, piece by piece. Turns that no longer fit are forgotten, the oldest first. ModelError where the
         model has no chat template, UsageError where not even the last turn fits."""
-        engine, turns = self.engine(precision), list(messages)
+        engine, turns, sampling = self.engine(precision), list(messages), sampling or self.sampling()
         room = self.config.context - min(sampling.max_tokens, self.config.context // 2)
         while (
             len(ids := self.renderer.ids(turns)) > room
