@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.metrics
+import sklearn.model_selection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
@@ -301,6 +302,18 @@ def test_tfidf_holds_a_label_for_impossible_that_no_example_has() -> None:
     said = tfidf(texts, labels, names, ["喜欢", "无聊"])
     assert said.argmax(1).tolist() == [2, 0]
     assert np.isneginf(said[:, 1]).all()
+
+
+def test_of_a_file_that_is_sorted_by_label_the_strength_is_chosen_on_all_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[set[str]]()
+    real = sklearn.model_selection.cross_val_score
+    monkeypatch.setattr(rivals, "MOST_COMPARED", 20)
+    monkeypatch.setattr(
+        sklearn.model_selection, "cross_val_score", lambda model, x, y, cv: (seen.append(set(y)), real(model, x, y, cv=cv))[1]
+    )
+    texts, labels = rows({name: (texts * 20, []) for name, (texts, _) in EASY["English"].items()}, 0)
+    tfidf(texts, labels, ["bad", "good"], texts)
+    assert seen and all(each == {"bad", "good"} for each in seen)
 
 
 def test_tfidf_finds_the_same_each_time() -> None:

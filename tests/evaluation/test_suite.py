@@ -131,11 +131,21 @@ def test_every_suite_that_comes_along_can_be_read() -> None:
             '[[task]]\nname = "q"\nkind = "choice"\nitems = [{ query = "a", choices = ["b"], gold = 1 }]\n',
             "has the answer 1 (expected 0 to 0).",
         ),
+        ('[[task]]\nname = "q"\nkind = "choice"\nitems = [{ query = "a", choices = "b", gold = 0 }]\n', "q, item 1 has no list of choices"),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nitems = [1]\n', "q, item 1 is no row with columns (expected context, continuation)."),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nitems = 1\n', "has items = 1 (expected a list)."),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nfiles = 3\n', "has files = 3 (expected a name, or a list of names)."),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nfiles = "a"\nmost = "5"\n', "has most = '5' (expected a whole number from 1 on)."),
+        ("task = [1]\n", "has no [[task]] (expected one or more)."),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nfiles = "broken.jsonl"\n', "broken.jsonl:2 is no row with columns"),
+        ('[[task]]\nname = "q"\nkind = "cloze"\nfiles = "broken.json"\n', "broken.json cannot be read: broken JSON"),
     ],
 )
 def test_what_a_suite_says_wrongly_is_one_sentence(
     text: str, sentence: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.toml").write_text(text, "utf-8")
+    (tmp_path / "broken.jsonl").write_text('{"context": "a", "continuation": "b"}\n{"context": \n')
+    (tmp_path / "broken.json").write_text("[1, 2")
     assert run(["evaluate", str(trained), "--suite", str(tmp_path / "mine.toml")]) == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]

@@ -328,6 +328,7 @@ def test_the_file_has_the_columns_of_the_data_so_that_tune_reads_both(
             "every example is held out by --val (expected other examples than DATA has).",
         ),
         ("./nowhere data.jsonl --out more.jsonl", "nowhere is no model (expected a run directory, a model's folder or a hub name)"),
+        ("base data.jsonl --out more.jsonl --tune.labels text", "tune.labels: the classifiers need a head; leave tune.labels out."),
         ("base data.jsonl --out more.jsonl --n 0", "--n is 0 (expected at least 1)."),
         ("base data.jsonl --out more.jsonl --seed -1", "--seed is -1 (expected a whole number from 0 up)."),
         ("base data.jsonl --out more.jsonl --minutes 1", "the budget is given by --minutes and --steps (expected one of "),

@@ -2,6 +2,8 @@
 
 import itertools
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from newleaf.checkpoint.state import Decision
 from newleaf.errors import UsageError
-from newleaf.training.clock import Budget, Pace, Stopwatch, progress
+from newleaf.training.clock import Budget, Pace, Stopwatch, enough, progress
+from newleaf.training.loop import Loop
 
 
 @st.composite
@@ -59,6 +62,44 @@ def test_an_extension_begins_the_constant_part_again() -> None:
 def test_a_budget_that_cannot_be_is_refused(given: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Budget(**given)  # type: ignore[arg-type]
+
+
+class Clocked:
+    """A task by the clock, whose examples are worth `most` steps."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.decided = most, list[Decision]()
+
+    def most_steps(self) -> int:
+        return self.most
+
+    def tail_seconds(self, _: float) -> float:
+        return 0.0
+
+
+def checked(decisions: list[Decision], fitting: int, most: int) -> Decision:
+    """The decision in force after the clock has found that so many steps fit."""
+    loop: Any = Loop.__new__(Loop)
+    task = Clocked(most)
+    loop.task, loop.pauses = task, {"evaluation": 0.0}
+    loop.state = SimpleNamespace(decisions=decisions, step=decisions[-1].step + 1)
+    loop.plan = SimpleNamespace(decay_from=0.6)
+    loop.pace = SimpleNamespace(
+        budget=1.0, deadline=0.0, decided=0.0, fitting_last=lambda *_: fitting, calm=lambda _: False, misses=lambda *_: True
+    )
+    loop.stopwatch, loop._still_to_pause = lambda: 0.5, lambda *_: 0.0
+    loop._decide = decisions.append
+    loop._check_clock()
+    return decisions[-1]
+
+
+def test_a_slow_spell_is_made_good_as_far_as_the_text_has_something_to_give() -> None:
+    decisions = [Decision(0, 90, enough=True)]
+    assert (checked(decisions, 60, most=90).last, enough(decisions)) == (60, False)
+    assert (checked(decisions, 80, most=90).last, enough(decisions)) == (80, False)
+    assert (checked(decisions, 300, most=90).last, enough(decisions)) == (90, True)
+    assert (checked(decisions, 400, most=120).last, len(decisions)) == (90, 4)  # what was once enough stays so
+    assert (checked(decisions, 70, most=120).last, enough(decisions)) == (70, False)
 
 
 def test_budgets_become_steps() -> None:

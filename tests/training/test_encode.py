@@ -225,6 +225,16 @@ def test_a_conversation_that_is_too_long_is_cut_at_the_end_of_an_answer() -> Non
         assert (encoder.cut, encoder.too_long) == (int(0 < length < ends[-1]), int(length == 0))
 
 
+def test_what_was_cut_is_kept_as_it_was_learned() -> None:
+    """So that a sample shows the question that is answered."""
+    encoder, example = Encoder(TASKS["chat"], tokenizer_for("chat")), Conversation(TALK, answers=("y",))
+    parts = encoder.parts([example])
+    ends = np.cumsum([len(part.before) + len(part.answer) for part in parts[0][0]]).tolist()
+    for kept, end in zip((3, 5, 7), ends, strict=True):
+        [(found, _)] = encoder.all_fitting([example], parts, end - 1)
+        assert found == Conversation(TALK[:kept], answers=("y",) if kept == 7 else ())
+
+
 def test_of_two_answers_none_is_cut() -> None:
     """The pair is left out, and counted once, where either does not fit."""
     tokenizer = tokenizer_for("prefer")

@@ -11,8 +11,11 @@ from training.examples import DATA, SEASONS, STEPS, WAYS
 import newleaf
 from newleaf import fsio
 from newleaf.cli.main import run
-from newleaf.jobs import tune_setup
+from newleaf.errors import RunError
+from newleaf.jobs import trial, tune_setup
 from newleaf.model import size
+from newleaf.training.plan import Plan
+from newleaf.training.request import Request
 from newleaf.training.settings import TARGETS
 
 NO_RIVALS = ["--tune.baselines", "false"]
@@ -82,6 +85,21 @@ def test_what_does_not_fit_is_one_sentence(words: str, sentence: str, place: Pat
         assert run(planned("chat", "--out", "planned")) == 0
     assert run(words.split()) == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_plan_is_written_over_nothing_that_came_while_it_was_made(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = trial.plan_of_tuning, list[Request]()
+
+    def late(request: Request) -> Plan:
+        calls.append(request)
+        if len(calls) == 1:
+            assert run(planned("chat", "--out", "taken")) == 0  # another process is quicker
+        return real(request)
+
+    monkeypatch.setattr(trial, "plan_of_tuning", late)
+    with pytest.raises(RunError, match="taken is not empty"):
+        newleaf.plan("chat.jsonl", base="base", task="chat", out="taken", steps=3)
+    assert "steps = 12" in Path("taken/newleaf.toml").read_text("utf-8")
 
 
 def test_by_the_clock_nobody_knows_the_steps_but_the_end_of_the_examples(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A tiny model is tuned for each kind of task, stopped and resumed, and read by others."""
 
+import contextlib
 import io
 import json
 import tomllib
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pages import blocks
 from training.examples import DATA, SEASONS, STEPS, WAYS
 from training.test_choices import planned
 
@@ -26,12 +28,13 @@ from newleaf.jobs.loaded import Model
 from newleaf.jobs.tune_setup import LEAST_STEPS, gentle
 from newleaf.model.lora import Adapted
 from newleaf.optim.settings import OptimSettings
-from newleaf.runs import read_lines
+from newleaf.runs import Run, read_lines
 from newleaf.text.examples import Labelled
 from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Pace
 from newleaf.training.encode import Encoder
 from newleaf.training.loop import Loop
+from newleaf.training.prepare import read_manifest
 from newleaf.training.settings import Recipe, TuneSettings
 from newleaf.training.tasks import Kind
 
@@ -97,7 +100,22 @@ def test_each_task_has_its_figures_beside_what_has_to_be_beaten(task: str, place
     report = Path("out/report.html").read_text("utf-8")
     for heading in ('id="result"', 'id="samples"', 'id="curves"', 'id="text"'):
         assert heading in report
+    assert 'id="held_out_in_part"' not in report
+    assert ("Held-out bits per byte" in report) == (task not in ("classify", "prefer"))
+    assert "--extend" not in report and "newleaf train" not in report
+    assert ("newleaf chat" in report) == (task != "classify")
+    capsys.readouterr()
+    assert run(["evaluate", "out", "--json"]) == 0  # what the run held out
+    assert json.loads(capsys.readouterr().out)["examples"] == read_manifest(Run(Path("out")))["val"]["num_examples"]
     assert ("forgetting" in report) == (task != "classify")
+
+
+def run_the_card(out: str) -> str:
+    """What the program on a run's model card prints."""
+    program, *_ = blocks(Path(out, "README.md"), "python")
+    with contextlib.chdir(out), contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(program, "README.md", "exec"), {})
+    return said.getvalue()
 
 
 def test_a_tuned_model_reads_what_transformers_makes_of_its_template(place: Path) -> None:
@@ -110,6 +128,9 @@ def test_a_tuned_model_reads_what_transformers_makes_of_its_template(place: Path
     judge = transformers.AutoModelForCausalLM.from_pretrained("out", dtype=torch.float32)
     ids = torch.tensor([model.renderer.ids(talk)])
     torch.testing.assert_close(model.logits(ids), judge(ids).logits, rtol=0, atol=1e-4)
+    said = run_the_card("out")
+    assert "QUESTION" not in said and "<|im" not in said
+    assert isinstance("".join(model.answer(talk)), str)
 
 
 def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,6 +141,7 @@ def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.Ca
     found = model.classify("a day in winter")
     judge = transformers.pipeline("text-classification", "out", top_k=None)(["a day in winter"])[0]
     assert {row["label"]: pytest.approx(row["score"], abs=1e-5) for row in judge} == found
+    assert any(f"'label': '{label}'" in run_the_card("out") for label in SEASONS)
     capsys.readouterr()
     assert run(["evaluate", "out", "classify.jsonl", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
@@ -429,6 +451,15 @@ def test_what_has_to_be_beaten_is_not_lost_with_a_process(place: Path, monkeypat
     ("words", "sentence"),
     [
         ("tune {theirs} chat.jsonl --task chat --tune.replay 0.5", "tune.replay needs the text that the model learned from"),
+        (
+            "tune base classify.jsonl --task classify --tune.replay 0.5",
+            "tune.replay is not for --task classify (expected a task of answers); ",
+        ),
+        ("tune base prefer.jsonl --task prefer --tune.replay 0.5", "tune.replay is not for --task prefer (expected a task of answers); "),
+        ("tune base prefer.jsonl --task prefer --output a", "--output says nothing for --task prefer (expected --input)."),
+        ("tune base chat.jsonl --task chat --label a", "--label says nothing for --task chat (expected --input or "),
+        ("tune --task chat --resume", "MODEL is missing (expected newleaf tune MODEL DATA --task NAME)."),
+        ("tune base --task chat --resume", "DATA is missing (expected newleaf tune MODEL DATA --task NAME)."),
         ("tune base chat.jsonl --task chat --input a", "--input and --output go together (expected both or none)."),
         ("train chat.jsonl --tune.rank 4", "tune.rank is a setting of newleaf tune; leave it out."),
         ("tune base unique.jsonl --task classify", "hardly any label has two examples (expected several examples of each label)."),

@@ -120,4 +120,17 @@ def show_metrics(result: dict[str, Any]) -> None:
     if "loss" in result:
         print(f"每词元 {result['loss']:.4f} 奈特" if spoken == "zh" else f"{result['loss']:.4f} nats a token")
     if "examples" in result:
-        print(f"{result['examples']:,} 个样例" if spoken == "zh" else f"{result['examples']:,} examples")
+        print(counts(result, spoken == "zh"))
+
+
+def counts(result: dict[str, Any], chinese: bool) -> str:
+    """How many examples the figures are of.
+
+    >>> counts({"examples": 2000, "left_out": 3, "written": 1000}, False)
+    '2,000 examples (answers to the first 1,000 were written), 3 rows left out'
+    """
+    examples, written, left_out = (result.get(name, 0) for name in ("examples", "written", "left_out"))
+    if chinese:
+        return f"{examples:,} 个样例" + f"（写了前 {written:,} 个的回答）" * bool(written) + f"，略去 {left_out:,} 行" * bool(left_out)
+    told = f" (answers to the first {written:,} were written)" * bool(written) + f", {left_out:,} rows left out" * bool(left_out)
+    return f"{examples:,} examples{told}"

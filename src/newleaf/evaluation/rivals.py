@@ -50,12 +50,13 @@ def tfidf(texts: Sequence[str], labels: Sequence[str], names: Sequence[str], tes
     vectorizers = [TfidfVectorizer(min_df=rare, sublinear_tf=True, max_features=MOST_FEATURES, **kind) for kind in kinds]
     seen = make_union(*vectorizers)
     known = seen.fit_transform(texts)
-    best, some = CHOICES[1], labels[:MOST_COMPARED]
+    drawn = np.random.default_rng(seed).permutation(len(labels))[:MOST_COMPARED]  # a file may be sorted by label
+    best, some = CHOICES[1], [labels[place] for place in drawn]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convergence: what it reaches is what is judged
         if min(Counter(some).values()) >= FOLDS:
             folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-            part = known[: len(some)]
+            part = known[drawn]
             found = {c: cross_val_score(regression(LogisticRegression, c, some), part, some, cv=folds).mean() for c in CHOICES}
             best = max(found, key=found.__getitem__)
         model = regression(LogisticRegression, best, labels).fit(known, labels)

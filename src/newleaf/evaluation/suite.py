@@ -21,8 +21,10 @@ from typing import Any
 from newleaf.errors import SettingError, TextError, UsageError
 from newleaf.evaluation.choice import Item
 from newleaf.settings import read_toml
+from newleaf.text.decode import NotText
 from newleaf.text.examples import questions
 from newleaf.text.files import find, shown
+from newleaf.text.lines import Broken
 from newleaf.text.rows import rows_of
 
 COLUMNS = {
@@ -48,9 +50,8 @@ class SuiteTask:
         """TextError where there is none, or where a row has not the columns."""
         if "items" in self.said:
             return [self.item(row, f"{self.name}, item {number}") for number, row in enumerate(self.said["items"], start=1)]
-        names = self.said["files"] if isinstance(self.said["files"], list) else [self.said["files"]]
         found: list[Item] = []
-        for name in names:
+        for name in names_in(self.said):
             for path in find(str(self.folder / name)):
                 if isinstance(path, Path):
                     found += islice(self.of_file(path), self.said.get("most"))
@@ -59,12 +60,18 @@ class SuiteTask:
         return found
 
     def of_file(self, path: Path) -> Iterator[Item]:
-        for row in rows_of(path, questions):
-            if isinstance(row.value, dict):
+        try:
+            for row in (row for row in rows_of(path, questions) if row.value != Broken("")):  # an empty line
                 yield self.item(row.value, f"{shown(path)}:{row.number}")
+        except NotText as error:
+            raise TextError(
+                f"{shown(path)} cannot be read: {error}", where=shown(path), expected="rows with the items of a suite"
+            ) from None
 
-    def item(self, row: Mapping[str, Any], where: str) -> Item:
+    def item(self, row: Any, where: str) -> Item:
         names = {role: self.said.get(role, name) for role, name in COLUMNS[self.kind].items()}
+        if not isinstance(row, Mapping):
+            raise TextError(f"{where} is no row with columns", where=where, expected=", ".join(names.values()))
         missing = [name for name in names.values() if name not in row]
         if missing:
             raise TextError(f"{where} has no column {missing[0]!r}", where=where, expected=", ".join(names.values()))
@@ -75,6 +82,8 @@ class SuiteTask:
             return Item(str(values["question"]), (str(values["passage"]),))
         if self.kind == "cloze":
             return Item(str(values["prompt"]), (str(values["answer"]),), delimiter=delimiter)
+        if not isinstance(values["choices"], list):
+            raise TextError(f"{where} has no list of choices", where=where, expected="a list")
         choices, right = tuple(map(str, values["choices"])), values["answer"]
         if not isinstance(right, int) or not 0 <= right < len(choices):
             raise TextError(f"{where} has the answer {right!r}", where=where, expected=f"0 to {len(choices) - 1}")
@@ -98,8 +107,10 @@ def shipped() -> list[str]:
     return sorted(path.name.removesuffix(".toml") for path in paths if path.name.endswith(".toml"))
 
 
-def task_of(said: Mapping[str, Any], folder: Path, path: Path) -> SuiteTask:
+def task_of(said: Any, folder: Path, path: Path) -> SuiteTask:
     """SettingError for what a task cannot say."""
+    if not isinstance(said, Mapping):
+        raise SettingError(f"{path} has no [[task]]", where=str(path), expected="one or more")
     name, kind = str(said.get("name", "")), str(said.get("kind", ""))
     if not name or kind not in COLUMNS:
         raise SettingError(f"a task of {path} has the name {name!r} and the kind {kind!r}", where=str(path), expected=" or ".join(COLUMNS))
@@ -107,4 +118,21 @@ def task_of(said: Mapping[str, Any], folder: Path, path: Path) -> SuiteTask:
     if unknown or ("files" in said) == ("items" in said):
         what = f"says {min(unknown)}" if unknown else "says neither files nor items, or both"
         raise SettingError(f"the task {name} of {path} {what}", where=str(path), expected=", ".join([*sorted(OTHERS), *COLUMNS[kind]]))
+    for key, expected, good in (
+        ("items", "a list", isinstance(said.get("items", []), list)),
+        ("files", "a name, or a list of names", all(isinstance(each, str) for each in names_in(said))),
+        ("most", "a whole number from 1 on", is_count(said.get("most", 1))),
+    ):
+        if not good:
+            raise SettingError(f"the task {name} of {path} has {key} = {said[key]!r}", where=str(path), expected=expected)
     return SuiteTask(name, kind, said, folder)
+
+
+def names_in(said: Mapping[str, Any]) -> list[Any]:
+    """Of files."""
+    names = said.get("files", [])
+    return names if isinstance(names, list) else [names]
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -105,7 +105,9 @@ class AugmentRequest:
         if self.columns.second_input is not None:
             raise two_texts("--second-input")
         self.require_same()
-        self.tuning("without", ["train.jsonl"], DEFAULT_MINUTES)  # whatever is wrong with seed and settings is found now
+        judge = self.tuning("without", ["train.jsonl"], DEFAULT_MINUTES)  # whatever is wrong with seed and settings is found now
+        if judge.recipe.tune.labels == "text":
+            raise UsageError("the classifiers need a head", where="tune.labels", hint="leave tune.labels out")
         if not self.begun:
             for names in (self.data, [self.val] if self.val else []):
                 if names:

@@ -19,7 +19,8 @@ from newleaf.evaluation.written import answer_figures, write_answers
 from newleaf.jobs.loaded import Model
 from newleaf.runs import Run, in_shell
 from newleaf.runtime import available_cores
-from newleaf.text.examples import Columns, Example, Labelled
+from newleaf.text.example_files import ExampleFiles
+from newleaf.text.examples import Columns, Conversation, Example, Labelled, Preference
 from newleaf.text.read import Corpus
 from newleaf.text.rows import kind_of
 from newleaf.training.encode import Encoder, as_examples
@@ -72,19 +73,40 @@ def task_of(model: Model) -> Task | None:
 def answer_metrics(
     model: Model, task: Task, data: Sequence[str], columns: Columns, names: Sequence[str], between: Between
 ) -> dict[str, Any]:
-    """{examples, loss, the task's metrics, stops}, all but the first two {value, stderr}; without `data` of the run's held-out examples."""
-    workers = workers_for(str(model.decoder.device), available_cores())
+    """{examples, loss, the task's metrics, stops}, all but the first two {value, stderr}; without `data` of the run's held-out examples.
+    Where not all count, also {left_out: rows, written: examples whose answers were written}."""
+    left_out, workers = 0, workers_for(str(model.decoder.device), available_cores())
     if data:
-        rows: list[Example] = list(files_of(data, task, columns, names))
-        examples, rows = encoded_rows(model, task, rows)
+        files = files_of(data, task, columns, names)
+        read = list(files)
+        examples, rows = encoded_rows(model, task, read)
+        left_out = skipped(files) + len(read) - len(rows)
     else:
         opened = open_examples(Run(model.path), read_manifest(Run(model.path)), model.tokenizer)
         examples, rows = opened.val, opened.rows("val")
+        if examples.rows_each > 1:
+            examples, rows = encoded_rows(model, task, [chosen(row) for row in rows if isinstance(row, Preference)])
     some = list(range(len(examples)))
     loss = score_answers(model.decoder, examples, some, workers, part(between, 0, LOSS_SHARE)).loss
     written = write_answers(model.decoder, model.tokenizer, examples, some[:MOST_WRITTEN], part(between, LOSS_SHARE, 1))
     found = answer_figures(written, model.tokenizer, examples, rows, some[:MOST_WRITTEN], task.metrics)
-    return {"examples": len(examples), "loss": loss, **{name: figure.as_json() for name, figure in found.items()}}
+    counted = {"left_out": left_out, "written": len(written) if len(written) < len(examples) else 0}
+    return {
+        "examples": len(examples),
+        **{name: number for name, number in counted.items() if number},
+        "loss": loss,
+        **{name: figure.as_json() for name, figure in found.items()},
+    }
+
+
+def skipped(files: ExampleFiles) -> int:
+    """Rows that are no example."""
+    return sum(each.count for each in files.skipped)
+
+
+def chosen(pair: Preference) -> Conversation:
+    """The better answer, as one to be given."""
+    return Conversation((*pair.turns, ("assistant", pair.chosen)), pair.source)
 
 
 def encoded_rows(model: Model, task: Task, rows: Sequence[Example]) -> tuple[Examples, list[Example]]:
@@ -101,9 +123,11 @@ def label_metrics(
 ) -> dict[str, Any]:
     """{examples, accuracy, macro_f1, calibration_error}, the last three {value, stderr}; without `data` of the run's held-out examples. A
     label that the model does not know counts as a mistake."""
-    run, context = Run(model.path), model.config.context
+    run, context, left_out = Run(model.path), model.config.context, 0
     if data:
-        rows = [row for row in files_of(data, task, columns, names) if isinstance(row, Labelled)]
+        files = files_of(data, task, columns, names)
+        rows = [row for row in files if isinstance(row, Labelled)]
+        left_out = skipped(files)
         require_known(model, rows)
     elif run.begun:
         manifest = read_manifest(run)
@@ -113,7 +137,8 @@ def label_metrics(
         raise ModelError(f"{model.path} has no held-out examples of its own", where=str(model.path), hint="name some")
     ids = {name: id for id, name in enumerate(model.labels)}
     wanted = np.array([ids.get(row.label, len(ids)) for row in rows])
-    return {"examples": len(rows), **label_figures(wanted, model.label_scores(rows, context, between))}
+    counted = {"examples": len(rows)} | ({"left_out": left_out} if left_out else {})
+    return counted | label_figures(wanted, model.label_scores(rows, context, between))
 
 
 def require_known(model: Model, rows: Sequence[Labelled]) -> None:

@@ -16,6 +16,7 @@ from newleaf.evaluation.bits import score, window
 from newleaf.jobs.outlook import outlook
 from newleaf.jobs.pilot import HELD_OUT_BYTES, TEXT_BYTES, foretold_bits, pilot
 from newleaf.jobs.setup import HAN_TOKENS, base_for
+from newleaf.runs import Run
 from newleaf.text.document import Document
 from newleaf.text.read import Corpus
 from newleaf.text.rest import at_rest
@@ -48,11 +49,7 @@ def foresee_run(request: Request, write: bool) -> dict[str, Any]:
     if request.resume and run.plan.exists():
         return as_json(read_plan(run)[0])
     if write:
-        run.require_ours()
-        if run.path.exists() and any(run.path.iterdir()):
-            raise RunError(
-                f"{run.path} is not empty", where=str(run.path), expected="a new directory for the plan", hint="choose another --out"
-            )
+        require_new(run)
     if request.task:
         from newleaf.jobs.trial import plan_of_tuning as make_it
     else:
@@ -60,8 +57,17 @@ def foresee_run(request: Request, write: bool) -> dict[str, Any]:
     plan = make_it(request)
     if write:
         with run.writing():
+            require_new(run)  # planning took its time
             write_plan(run, plan, request.inputs)
     return as_json(plan)
+
+
+def require_new(run: Run) -> None:
+    """RunError where anything stands in the directory but what a refused command leaves."""
+    run.require_ours()
+    if run.names() - {".lock", ".owner.json"}:
+        hint = "choose another --out"
+        raise RunError(f"{run.path} is not empty", where=str(run.path), expected="a new directory for the plan", hint=hint)
 
 
 def make(request: Request) -> Plan:

@@ -53,8 +53,10 @@ def begin_tuning(request: Request, view: View, stopwatch: Stopwatch) -> Setup[Ex
     run, asked = request.run, asked_of(request)
     planned, inputs, recipe, budget = asked.planned, asked.inputs, asked.recipe, asked.budget
     start = base_for(request, planned)
-    assert start is not None
-    require_possible(recipe.tune, start)
+    if start is None or not inputs["data"]:
+        missing = "DATA" if start else "MODEL"
+        raise UsageError(f"{missing} is missing", where=missing, expected="newleaf tune MODEL DATA --task NAME")
+    require_possible(recipe.tune, start, inputs["task"])
     manifest = read_examples(run, inputs, start, recipe, view)
     asked.keep(run, manifest)
     data = open_tuning(run)
@@ -226,8 +228,11 @@ def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
     }
 
 
-def require_possible(settings: TuneSettings, start: StartingPoint) -> None:
-    """UsageError or SettingError for what this model cannot do: before anything is written."""
+def require_possible(settings: TuneSettings, start: StartingPoint, task: str) -> None:
+    """UsageError or SettingError for what this model, or task, cannot do: before anything is written."""
+    if settings.replay and task_named(task, settings.labels).kind in ("labels", "preference"):
+        expected = "a task of answers"
+        raise UsageError(f"tune.replay is not for --task {task}", where="tune.replay", expected=expected, hint="--lora changes less, too")
     if settings.replay and not learned_text(Run(start.base.folder)):
         expected = "a run of newleaf train"
         raise UsageError("tune.replay needs the text that the model learned from", where="tune.replay", expected=expected)

@@ -55,6 +55,8 @@ def of_folder(folder: Path) -> Iterator[Finding]:
     checkpoints, newest = store.by_step(run.checkpoints), None
     for path in [*checkpoints, *([run.checkpoints / store.TRUNK] if (run.checkpoints / store.TRUNK).exists() else [])]:
         findings = list(of_checkpoint(path))
+        if not path.exists():  # a run in training has newer ones by now
+            continue
         yield from findings
         if newest is None and path in checkpoints and not any(reason for _, reason in findings):
             newest = path

@@ -209,7 +209,11 @@ def labelled(row: Row, columns: Columns) -> tuple[str, Labelled]:
 def preference(row: Row, columns: Columns) -> tuple[str, Preference]:
     """(the name of its shape, the example) of a row with two answers."""
     chosen, rejected, named = row.get("chosen"), row.get("rejected"), "chosen, rejected"
-    asked = next((name for name in ("conversations", "messages", "prompt", "instruction", "question") if name in row), None)
+    asked = columns.input or next(
+        (name for name in ("conversations", "messages", "prompt", "instruction", "question") if name in row), None
+    )
+    if asked is not None:
+        value(row, asked)
     if (chosen is None or rejected is None) and is_lines(row.get("output")) and len(row["output"]) > 1:
         chosen, rejected, named = row["output"][0], row["output"][-1], "ranked output"  # the best one first
     if chosen is None or rejected is None:

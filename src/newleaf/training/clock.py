@@ -4,6 +4,7 @@ A budget in steps needs one decision: (step 0, last step N). A budget in minutes
 fast the machine is: each is appended to clock.jsonl and made durable before it acts, and a resumed run repeats those taken.
 """
 
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -77,9 +78,18 @@ def progress(decisions: Sequence[Decision], step: int, decay_from: float) -> flo
 
 
 def enough(decisions: Sequence[Decision]) -> bool:
-    """Whether the run ends for want of text, by the decisions since it was last extended."""
+    """Whether the run ends for want of text, by the newest decision: one that the clock took later may have made it shorter still."""
+    return bool(decisions) and decisions[-1].enough
+
+
+def worth(decisions: Sequence[Decision]) -> float:
+    """The last step that the text is worth, by the decisions since the run was last extended; infinite where none says so.
+
+    >>> worth([Decision(0, 90, enough=True), Decision(40, 70)]), worth([Decision(0, 90)])
+    (90, inf)
+    """
     since = max((index for index, decision in enumerate(decisions) if decision.restart), default=0)
-    return any(decision.enough for decision in decisions[since:])
+    return min((decision.last for decision in decisions[since:] if decision.enough), default=math.inf)
 
 
 def advance(value: float, since: Decision, step: int) -> float:

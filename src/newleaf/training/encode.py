@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from newleaf.batches.examples import Examples
-from newleaf.text.examples import Example, Labelled, Preference, texts_of
+from newleaf.text.examples import Conversation, Example, Labelled, Preference, texts_of
 from newleaf.tokens.conversations import Part, Renderer
 from newleaf.tokens.interface import AnyTokenizer, labelled_ids
 from newleaf.training.tasks import Task
@@ -49,7 +49,7 @@ class Encoder:
         for example, each in zip(examples, parts, strict=True):
             rows = self.fitting(example, each, context)
             if rows:
-                yield example, rows
+                yield as_far(example, rows), rows
 
     def fitting(self, example: Example, rows: Sequence[Sequence[Part]], context: int) -> Rows:
         """The rows as far as they fit the context, or none."""
@@ -91,6 +91,16 @@ class Encoder:
             ids += part.before + part.answer
             learned += [False] * len(part.before) + [counts] * len(part.answer)
         return ids, learned
+
+
+def as_far(example: Example, rows: Rows) -> Example:
+    """A conversation to the last answer that is in its row."""
+    if not isinstance(example, Conversation):
+        return example
+    begins = np.diff(np.array([False, *rows[0][1]], np.int8)) == 1
+    said = [place for place, (role, _) in enumerate(example.turns, start=1) if role == "assistant"]
+    end = said[int(begins.sum()) - 1]
+    return example if end == len(example.turns) else replace(example, turns=example.turns[:end], answers=())
 
 
 def shortened(example: Example, share: float) -> Example:

@@ -218,8 +218,8 @@ class Loop:
         ):
             return
         self.pace.decided = now
+        most = min(self.task.most_steps(), clock.worth(state.decisions))
         if not clock.enough(state.decisions) or fitting < last:
-            most = self.task.most_steps()
             self._decide(Decision(state.step, int(min(fitting, most)), enough=fitting >= most))
 
     def _cool_down_if_stale(self) -> None:

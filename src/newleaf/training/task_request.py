@@ -37,6 +37,8 @@ def tuning_request(
         raise UsageError(f"{missing} is missing", where=missing, expected="newleaf tune MODEL DATA --task NAME")
     if out is None and (model is None or task is None):
         raise UsageError("--out is missing", where="--out", expected="the directory of a run")
+    if task is not None:
+        require_columns(task, named)
     if task not in ("classify", "prefer") and (named["input"] is None) != (named["output"] is None):
         raise UsageError("--input and --output go together", where="--input", expected="both or none")
     return make_request(
@@ -51,6 +53,15 @@ def tuning_request(
         task={"task": task, **named},
         **others,
     )
+
+
+def require_columns(task: str, named: Mapping[str, Any]) -> None:
+    """UsageError for a column that the task does not read."""
+    read = {"classify": ("input", "second_input", "label"), "prefer": ("input",)}.get(task, ("input", "second_input", "output"))
+    for name in ("input", "second_input", "output", "label"):
+        if named.get(name) and name not in read:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} says nothing for --task {task}", where=flag, expected=" or ".join(f"--{each}" for each in read))
 
 
 def require_task_for(named: Mapping[str, Any], task: str | None, base: object, known: bool) -> None:

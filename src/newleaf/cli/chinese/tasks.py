@@ -38,9 +38,22 @@ MESSAGES = {
     "no example fits {count} tokens": "没有样例放得进 {count} 个词元",
     "all examples have the label {label}": "所有样例的标签都是 {label}",
     "{source} has the label {label}, which no training example has": "{source} 的标签是 {label}，训练样例里没有它",
+    "tune.replay is not for --task {task}": "tune.replay 不适用于 --task {task}",
+    "the classifiers need a head": "分类模型要有分类头",
+    "{source} is no row with columns": "{source} 不是有列名的一行",
+    "{source}, item {number} is no row with columns": "{source} 第 {number} 题不是有列名的一行",
+    "{source} has no list of choices": "{source} 没有列出选项",
+    "{source}, item {number} has no list of choices": "{source} 第 {number} 题没有列出选项",
+    "the task {name} of {path} has {key} = {value}": "{path} 的任务 {name} 里，{key} 是 {value}",
+    "{name} says nothing for --task {task}": "--task {task} 用不上 {name}",
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
+    "a task of answers": "应是学写回答的任务",
+    "rows with the items of a suite": "一行一题",
+    "a list": "应为一个列表",
+    "a name, or a list of names": "应为一个文件名，或几个文件名的列表",
+    "a whole number from 1 on": "应为从 1 起的整数",
     "newleaf plan DATA --from MODEL --task NAME": "这样写：newleaf plan DATA --from MODEL --task NAME",
     "--task NAME beside it": "应同时给出 --task NAME",
     "one text and its label": "一段文本和它的标签",
@@ -65,6 +78,8 @@ EXPECTED = {
     "a run of newleaf train": "newleaf train 的训练目录",
 }
 HINTS = {
+    "leave tune.labels out": "请去掉 tune.labels",
+    "--lora changes less, too": "--lora 的改动也更小",
     "add more, or name held-out ones with --val": "请多给一些，或用 --val 指定留出的样例",
     "make it first": "请先建好它",
     "give what was given then, remove the folder, or choose another --out": "请照当时的写，或删掉这个文件夹，或换一个 --out",

@@ -67,21 +67,32 @@ def reason(facts: RunFacts, name: str) -> Words | str:
 def next_steps(facts: RunFacts) -> Html:
     """The commands that go on from here."""
     run, finished = quoted(facts), facts.summary.get("stopped_by") in ("budget", "text")
-    prompt = next((given for row in facts.samples if (given := prompt_word(str(row.get("prompt", ""))))), "")
-    commands = [
-        (f"newleaf generate {run} {prompt}".rstrip(), Words("let it write", "让它写")),
-        (f"newleaf chat {run}", Words("write together with it", "和它一起写")),
-    ]
-    if finished:
+    commands = using(facts, run)
+    if not finished:
+        verb = "tune" if facts.task else "train"
+        commands += [(f"newleaf {verb} --out {run} --resume", Words("bring it to the end of its budget", "继续训练，直到用完预算"))]
+    elif not facts.task:
         commands += [
             (f"newleaf train --out {run} --extend --minutes 30", Words("train it 30 minutes more", "再训练 30 分钟")),
             (f"newleaf train MORE --out {run} --extend", Words("the same, with the text in MORE added", "加入 MORE 中的文本，继续训练")),
         ]
-    else:
-        commands += [(f"newleaf train --out {run} --resume", Words("bring it to the end of its budget", "继续训练，直到用完预算"))]
     commands += [(f"newleaf verify {run}", Words("check every file", "检查每个文件"))]
     rows = [tag("div", tag("dt", tag("code", command)), tag("dd", purpose)) for command, purpose in commands]
     return section("next", Words("How to go on", "接下来"), tag("dl", rows, class_="commands"))
+
+
+def using(facts: RunFacts, run: str) -> list[tuple[str, Words]]:
+    """The commands that use the model."""
+    judged = (f"newleaf evaluate {run} FILE", Words("measure it on other examples", "换一批样例来测"))
+    if facts.task == "classify":
+        return [judged]
+    if facts.task:
+        return [(f"newleaf chat {run}", Words("ask it", "问它")), judged]
+    prompt = next((given for row in facts.samples if (given := prompt_word(str(row.get("prompt", ""))))), "")
+    return [
+        (f"newleaf generate {run} {prompt}".rstrip(), Words("let it write", "让它写")),
+        (f"newleaf chat {run}", Words("write together with it", "和它一起写")),
+    ]
 
 
 def prompt_word(prompt: str) -> str:

@@ -12,6 +12,7 @@ from newleaf.evaluation.report.parts import Figure, counted, figures, section, t
 
 MOST_EVALUATIONS = 60
 SEEN = 0.005  # of a figure: a difference that one sees
+NO_TEXT = ("classify", "prefer")  # tasks whose loss is of a label or of a pair of answers
 
 
 def headline(facts: RunFacts) -> Html:
@@ -103,6 +104,7 @@ def curves(facts: RunFacts) -> Html:
     """Loss, bits per byte and learning rate over the steps."""
     title = Words("How it learned", "学习过程")
     loss, held_out, bits, rate = (points(facts.metrics, name) for name in ("loss", "val_loss", "val_bpb", "lr"))
+    bits = [] if facts.task in NO_TEXT else bits
     if not (loss or held_out or bits):
         return section("curves", title, tag("p", Words("No step has been recorded yet.", "还没有记录任何一步。")))
     last = max(step for line in (loss, held_out, bits, rate) for step, _ in line)
@@ -112,11 +114,18 @@ def curves(facts: RunFacts) -> Html:
     rates = Series("rate", Words("learning rate", "学习率"), rate, digits=0)
     references = [Reference(name, BASELINES[name], facts.baselines[name]) for name in ("fivegram", "xz") if name in facts.baselines]
     charts = [
-        chart(Words("Loss, nats a token", "损失（奈特／词元）"), [training, unseen], last) if loss or held_out else None,
+        chart(loss_of(facts), [training, unseen], last) if loss or held_out else None,
         chart(Words("Held-out bits per byte", "留出文本的每字节比特数"), [own], last, references) if bits else None,
         chart(Words("Learning rate", "学习率"), [rates], last, short=True) if rate else None,
     ]
     return section("curves", title, [charts, of_a_part(facts, bits), evaluations(facts)])
+
+
+def loss_of(facts: RunFacts) -> Words:
+    """What the curve of the loss counts."""
+    if facts.task in NO_TEXT:
+        return Words("Loss, nats an example", "损失（奈特／样例）")
+    return Words("Loss, nats a token", "损失（奈特／词元）")
 
 
 def of_a_part(facts: RunFacts, bits: list[Point]) -> Html | None:
@@ -141,18 +150,19 @@ def points(metrics: Iterable[Row], name: str) -> list[Point]:
 
 def evaluations(facts: RunFacts) -> Html | None:
     """The held-out figures as a table, for those who want the numbers or cannot see the curves."""
-    rows = thinned([row for row in facts.metrics if number(row, "val_bpb") is not None], MOST_EVALUATIONS)
+    rows = thinned([row for row in facts.metrics if number(row, "val_loss") is not None], MOST_EVALUATIONS)
     if not rows:
         return None
     mark, best = tag("span", Words(" best", " 最好"), class_="best"), facts.figure("best_step")
-    heads = (Words("step", "步"), Words("after", "用时"), Words("held-out loss", "留出损失"), Words("bits per byte", "每字节比特"))
+    heads = [Words("step", "步"), Words("after", "用时"), Words("held-out loss", "留出损失"), Words("bits per byte", "每字节比特")]
+    heads = heads[:3] if facts.task in NO_TEXT else heads
     body = [
         tag(
             "tr",
             tag("td", count(number(row, "step") or 0), mark if number(row, "step") == best else None),
             tag("td", duration(number(row, "seconds") or 0)),
             tag("td", decimals(number(row, "val_loss"))),
-            tag("td", decimals(number(row, "val_bpb"))),
+            None if facts.task in NO_TEXT else tag("td", decimals(number(row, "val_bpb"))),
         )
         for row in rows
     ]

@@ -144,6 +144,8 @@ def forgetting(facts: RunFacts) -> Html | None:
         " It has forgotten a good deal: --tune.replay 0.25 mixes its own text in, --lora changes less.",
         "忘了不少：--tune.replay 0.25 会混入它自己的文本，--lora 改动更小。",
     )
+    if facts.task == "prefer":  # which has no place for text in its batches
+        cure = Words(" It has forgotten a good deal: --lora changes less.", "忘了不少：--lora 改动更小。")
     more = change > MUCH
     return section("forgetting", Words("What it forgot", "忘了多少"), tag("p", Words(words.en + cure.en * more, words.zh + cure.zh * more)))
 
@@ -157,7 +159,7 @@ def examples(facts: RunFacts) -> Html:
     train, val = table(manifest, "train"), table(manifest, "val")
     rows: list[Figure] = [
         (Words("examples to learn from", "训练样例"), counted(number(train, "num_examples"))),
-        (Words("held out to judge it", "留出用于评估"), counted(number(val, "num_examples"))),
+        (Words("held out to judge it", "留出用于评估"), counted(number(val, "num_examples") if facts.held_out else 0)),
         (Words("tokens of them all", "共有词元"), counted(number(train, "num_tokens"))),
         (Words("of these, learned", "其中要学的词元"), counted(number(train, "num_learned"))),
         (Words("cut, because they were too long", "太长而截短"), counted(number(manifest, "cut"))),
