@@ -207,4 +207,5 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
         return highest
 
     peak(500)
-    assert peak(16_000) < 2 * peak(1_000)  # of the order in which two threads finish, a quarter
+    little = peak(1_000)
+    assert min(peak(16_000) for _ in range(3)) < 2 * little  # the order in which threads finish, and what else the process does, counts too
