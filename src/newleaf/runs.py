@@ -110,9 +110,9 @@ class Run:
             return set()
 
     def require_only(self, ours: Collection[str], names: Collection[str]) -> None:
-        """RunError for names that are none of `ours`, unless a living process holds the directory: its lock will refuse, and name it."""
+        """RunError for names that are none of `ours`, unless another process holds the directory: its lock will refuse, and name it."""
         foreign = sorted(name for name in names if name not in ours and not name.startswith(fsio.TEMPORARY))
-        if foreign and not self._owner()[1]:
+        if foreign and not self._held():
             raise RunError(
                 f"{self.path} holds something that is no run of newleaf ({', '.join(foreign[:3])})",
                 where=str(self.path),
@@ -153,22 +153,29 @@ class Run:
                 fsio.remove_tree(self.path)
             lock.release()
 
+    def _held(self) -> bool:
+        """Whether a process has the lock now; the name of an owner may be left behind by one that was killed."""
+        from filelock import FileLock, Timeout
+
+        if not (self.path / ".lock").exists():
+            return False
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+
     def _name_of_owner(self) -> str:
         for _ in range(20):  # the owner writes its name right after it takes the lock
-            name, lives = self._owner()
-            if lives:
-                return name
+            try:
+                owner = read_json(self.owner)
+            except (OSError, RunError):
+                time.sleep(0.02)
+                continue
+            if alive(owner.get("pid"), owner.get("host")):
+                return f"process {owner.get('pid')} on {owner.get('host')}"
             time.sleep(0.02)
         return "another process"
-
-    def _owner(self) -> tuple[str, bool]:
-        """The process that the directory names as its writer, and whether it can still be there."""
-        try:
-            owner = read_json(self.owner)
-        except (OSError, RunError):
-            return "", False
-        pid, host = owner.get("pid"), owner.get("host")
-        return f"process {pid} on {host}", alive(pid, host)
 
 
 UNTOUCHED = frozenset({".lock", ".owner.json", "newleaf.toml"})  # what a plan, or a run that was refused, leaves

@@ -108,7 +108,7 @@ def test_the_card_warns_of_the_data_folder_and_says_how_to_load() -> None:
     [
         ("chat", "newleaf chat .", "what its examples show"),
         ("qa", "newleaf evaluate . FILE", "what its examples show"),
-        ("complete", 'newleaf generate . "PROMPT"', "what its examples show"),
+        ("complete", "newleaf chat .", "what its examples show"),
         ("classify", "newleaf evaluate . FILE", "watch the probability"),
         ("", 'newleaf generate . "PROMPT"', "is not a chat assistant"),
     ],

@@ -1,5 +1,6 @@
 """One writer holds a run. The others leave at once and name it, and when it is killed nobody has to clean up behind it."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -78,5 +79,7 @@ def test_what_a_living_owner_writes_meanwhile_is_no_strangers_file(tmp_path: Pat
     with run.writing(worth=run.path):
         (run.path / "manifest-to-be.json").write_text("{}")
         run.require_ours()
-    with pytest.raises(RunError, match="no run of newleaf"):
-        run.require_ours()
+    for host in (os.uname().nodename, "elsewhere"):  # a name that was left behind holds nothing
+        run.owner.write_text(json.dumps({"pid": os.getpid(), "host": host}))
+        with pytest.raises(RunError, match="no run of newleaf"):
+            run.require_ours()

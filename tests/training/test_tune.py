@@ -103,7 +103,7 @@ def test_each_task_has_its_figures_beside_what_has_to_be_beaten(task: str, place
     assert 'id="held_out_in_part"' not in report
     assert ("Held-out bits per byte" in report) == (task not in ("classify", "prefer"))
     assert "--extend" not in report and "newleaf train" not in report
-    assert ("newleaf chat" in report) == (task != "classify")
+    assert ("newleaf chat" in report) == (task not in ("classify", "qa"))
     capsys.readouterr()
     assert run(["evaluate", "out", "--json"]) == 0  # what the run held out
     assert json.loads(capsys.readouterr().out)["examples"] == read_manifest(Run(Path("out")))["val"]["num_examples"]

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from newleaf.cli.table import columns, groups_table
+from newleaf.conversion.uses import command_of
 from newleaf.conversion.wording import BASELINES, LEARNED_LOSS, METRICS, RIVALS, Language, headline_metric, metric_shown, metric_value
 from newleaf.jobs.view import View
 from newleaf.runs import in_shell
@@ -154,8 +155,7 @@ class Console(View):
             ("held out: " if self._held_out else "by heart: ") + figure + (f" ({', '.join(beside)})" if beside else ""),
             ("留出样例：" if self._held_out else "所学样例：") + figure + (f"（{'，'.join(beside)}）" if beside else ""),
         )
-        # a paragraph with its question is more than the line that chat reads
-        last = f"newleaf evaluate {typed} FILE" if summary["task"] in ("classify", "qa") else f"newleaf chat {typed}"
+        last = command_of(summary["task"], typed)
         self.event(f"saved {path} — report: {path}/report.html — try: {last}", f"已存入 {path} — 报告：{path}/report.html — 试试：{last}")
 
     def close(self) -> None:

@@ -1,24 +1,20 @@
-"""The last part of the model card: what not to expect of the model, and how to open it, by what it was made for."""
+"""What to do with a model, by what it was made for: the command to try it with, how other programs open it, and what not to expect.
+
+For the last line of a run, its report and its card.
+"""
 
 from newleaf.conversion.facts import RunFacts
 from newleaf.conversion.wording import Words
 
-Use = tuple[str, str, str]  # a program for transformers, a command, a call in Python: each for a model in this directory
-
-WRITES: Use = (
-    """
+WRITES = """
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained(".")
 tokenizer = AutoTokenizer.from_pretrained(".")
 ids = tokenizer("PROMPT", return_tensors="pt").input_ids
 print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0]))
-""",
-    'newleaf generate . "PROMPT"',
-    'newleaf.load(".").generate("PROMPT")',
-)
-ANSWERS: Use = (
-    """
+"""
+ANSWERS = """
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained(".")
@@ -27,28 +23,31 @@ turns = [{"role": "user", "content": "QUESTION"}]
 ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True).input_ids
 answer = model.generate(ids, max_new_tokens=200, do_sample=True)[0, ids.shape[1] :]
 print(tokenizer.decode(answer, skip_special_tokens=True))
-""",
-    "newleaf chat .",
-    '"".join(newleaf.load(".").answer([{"role": "user", "content": "QUESTION"}]))',
-)
-TELLS: Use = (
-    """
+"""
+TELLS = """
 from transformers import pipeline
 
 print(pipeline("text-classification", ".")("TEXT"))
-""",
-    "newleaf evaluate . FILE",
-    'newleaf.load(".").classify("TEXT")',
-)
-SPELLS: Use = (ANSWERS[0], TELLS[1], TELLS[2])
-READS: Use = (ANSWERS[0], TELLS[1], ANSWERS[2])  # more than a line: a paragraph and its question
+"""
 
 
-def use_of(facts: RunFacts) -> Use:
-    """How this model is opened."""
+def command_of(task: str, run: str) -> str:
+    """What to try a tuned model with. A paragraph with its question is more than the line that chat reads.
+
+    >>> command_of("chat", "runs/a"), command_of("qa", "runs/b")
+    ('newleaf chat runs/a', 'newleaf evaluate runs/b FILE')
+    """
+    return f"newleaf evaluate {run} FILE" if task in ("classify", "qa") else f"newleaf chat {run}"
+
+
+def use_of(facts: RunFacts) -> tuple[str, str, str]:
+    """(a program for transformers, a command, a call in Python), each for a model in this directory."""
+    if not facts.task:
+        return WRITES, 'newleaf generate . "PROMPT"', 'newleaf.load(".").generate("PROMPT")'
+    command = command_of(facts.task, ".")
     if facts.task == "classify":
-        return SPELLS if facts.spelled else TELLS
-    return {"": WRITES, "complete": WRITES, "qa": READS}.get(facts.task, ANSWERS)
+        return ANSWERS if facts.spelled else TELLS, command, 'newleaf.load(".").classify("TEXT")'
+    return ANSWERS, command, '"".join(newleaf.load(".").answer([{"role": "user", "content": "QUESTION"}]))'
 
 
 def limit_of(facts: RunFacts) -> Words:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from newleaf.conversion.facts import RunFacts, number, shown
+from newleaf.conversion.uses import command_of
 from newleaf.conversion.wording import SETTINGS, Words
 from newleaf.evaluation.report.markup import Html, tag
 from newleaf.evaluation.report.parts import quoted, section
@@ -83,11 +84,10 @@ def next_steps(facts: RunFacts) -> Html:
 
 def using(facts: RunFacts, run: str) -> list[tuple[str, Words]]:
     """The commands that use the model."""
-    judged = (f"newleaf evaluate {run} FILE", Words("measure it on other examples", "换一批样例来测"))
-    if facts.task == "classify":
-        return [judged]
     if facts.task:
-        return [(f"newleaf chat {run}", Words("ask it", "问它")), judged]
+        judged, tried = f"newleaf evaluate {run} FILE", command_of(facts.task, run)
+        asked = [] if tried == judged else [(tried, Words("ask it", "问它"))]
+        return [*asked, (judged, Words("measure it on other examples", "换一批样例来测"))]
     prompt = next((given for row in facts.samples if (given := prompt_word(str(row.get("prompt", ""))))), "")
     return [
         (f"newleaf generate {run} {prompt}".rstrip(), Words("let it write", "让它写")),
