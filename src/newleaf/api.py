@@ -226,8 +226,10 @@ def evaluate(
 
     Returns {bits_per_byte, perplexity, loss, bytes, tokens, documents, stderr}, of `data` also {files: [{path, bits_per_byte, perplexity,
     bytes, tokens, documents}, …]}; or {examples, accuracy, macro_f1, calibration_error} of a model that classifies, or {examples, loss,
-    stops, …}; all that is measured by examples is {value, stderr}. With a `suite`, a TOML file or the name of one that comes with newleaf,
-    {task: {items, accuracy, …}}; `data` is then the folder of its files. `between` is called now and then with the share that is done.
+    stops, …}; all that is measured by examples is {value, stderr}. Rows that are no example, or too long, are counted in `left_out`, and
+    the examples whose answers were written in `written`, where not all were. With a `suite`, a TOML file or the name of one that comes with
+    newleaf, {task: {items, accuracy, …}}; `data` is then the folder of its files. `between` is called now and then with the share
+    that is done.
     """
     with importing_torch():
         from newleaf.evaluation.suite import read_suite

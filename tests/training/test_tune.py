@@ -147,6 +147,10 @@ def test_a_classifier_is_one_for_transformers_too(place: Path, capsys: pytest.Ca
     measured = json.loads(capsys.readouterr().out)
     assert measured.keys() == {"examples", "accuracy", "macro_f1", "calibration_error"}
     assert measured["examples"] == 80
+    rows = Path("classify.jsonl").read_text("utf-8")
+    Path("more.jsonl").write_text(rows + '{"text": "a day without a label", "label": ""}\n' * 3, "utf-8")
+    assert run(["evaluate", "out", "more.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == measured | {"left_out": 3}
     assert run(["evaluate", "out", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"]["value"] == summary("out")["metrics"]["accuracy"]["value"]
     for words in (["generate", "out", "spring"], ["chat", "out"]):

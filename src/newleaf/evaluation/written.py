@@ -100,7 +100,7 @@ def last_answer(examples: Examples, number: int) -> tuple[list[int], list[int]]:
 
 
 def answer_bytes(examples: Examples, some: Sequence[int], tokenizer: AnyTokenizer) -> int:
-    """UTF-8 bytes of the answers in some examples."""
-    lengths = tokenizer.byte_lengths()
-    rows = [examples.row(number * examples.rows_each) for number in some]
+    """UTF-8 bytes of the answers in some examples, of two to compare both."""
+    lengths, each = tokenizer.byte_lengths(), examples.rows_each
+    rows = [examples.row(row) for number in some for row in range(number * each, (number + 1) * each)]
     return int(sum(lengths[ids[learned]].sum() for ids, learned in rows))

@@ -76,8 +76,7 @@ class Preferences(Answers):
     def score(self, model: Decoder, some: list[int], between: Between) -> Evaluation:
         margins = score_margins(model, self.val, some, self.setup.workers, between)[:, 0]
         loss = float(np.logaddexp(0, -self.beta * margins).mean())
-        alone, both = replace(self.val, rows_each=1), [2 * number + answer for number in some for answer in (0, 1)]
-        return Evaluation(loss, loss, len(some), answer_bytes(alone, both, self.data.tokenizer))
+        return Evaluation(loss, loss, len(some), answer_bytes(self.val, some, self.data.tokenizer))
 
     def figure(self, model: Decoder) -> dict[str, Any]:
         margins = score_margins(model, self.val, list(range(len(self.val))), self.setup.workers, unheard)[:, 0]
