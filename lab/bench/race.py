@@ -82,7 +82,11 @@ class Race:
         """One training, its score and its line, if it is not there."""
         if cell in self.lines or not self.wanted(cell):
             return
-        figures = self.run_ours(cell) if cell.tool == ours.NAME else self.run_peer(cell)
+        try:
+            figures = self.run_ours(cell) if cell.tool == ours.NAME else self.run_peer(cell)
+        except clock.Unsteady as missed:
+            print(missed, file=sys.stderr, flush=True)
+            return
         self.lines[cell] = results.append(self.results, cell, figures)
         print(json.dumps(self.lines[cell]), flush=True)
 

@@ -1,10 +1,10 @@
 """A peer's training in the seconds of the budget: it has no clock, so its number of iterations is found first.
 
 A calibration, which costs nothing, runs some twenty-five iterations and is stopped; its seconds an iteration give the number for the
-budget, and the peer's schedule spans exactly these. If the loop then took more or less than a tolerance allows, it runs once more with
-the number corrected; the grid, which tells settings far apart from each other, allows more than the race. What counts is the loop
-alone, its first iteration (compilation, a first evaluation) as if it were like the others: imports, tokenizer, reading and writing are
-a present to the peers.
+budget, and the peer's schedule spans exactly these. If the loop then took more or less than a tolerance allows, it runs again with the
+number corrected; where no attempt hits, because the machine changes its speed, there is no line. The grid, which tells settings far
+apart from each other, allows more than the race. What counts is the loop alone, its first iteration (compilation, a first evaluation)
+as if it were like the others: imports, tokenizer, reading and writing are a present to the peers.
 """
 
 import os
@@ -21,6 +21,7 @@ from peers.tool import Command, Peer, emptied
 
 WARM, ENOUGH, LONG_ENOUGH = 5, 30, 15.0  # iterations that do not count, iterations in all, or seconds
 FAR = 1_000  # iterations that a calibration asks for
+ATTEMPTS = 4
 RACE, GRID = (-0.05, 0.03), (-0.1, 0.1)  # of the budget: less and more
 
 
@@ -32,6 +33,10 @@ class Timing:
     seconds: float  # of the loop: what is held against the budget
     wall_seconds: float  # of the process
     attempts: int
+
+
+class Unsteady(RaceError):
+    """No attempt took the seconds of the budget."""
 
 
 def counted(seconds: list[float]) -> float:
@@ -47,7 +52,7 @@ def counted(seconds: list[float]) -> float:
 def within(budget: float, tolerance: tuple[float, float], peer: Peer, data: Path, setting: Setting, out: Path, seed: int) -> Timing:
     """Train in `budget` seconds, `tolerance` of them less or more; the weights are in `out`."""
     number = max(1, round(budget / calibrate(peer.command(data, setting, FAR, emptied(out), seed), out)))
-    for attempt in (1, 2):
+    for attempt in range(1, ATTEMPTS + 1):
         began = time.perf_counter()
         seconds = list(iterations(peer.command(data, setting, number, emptied(out), seed), out))[:number]
         wall = time.perf_counter() - began
@@ -56,8 +61,8 @@ def within(budget: float, tolerance: tuple[float, float], peer: Peer, data: Path
         timing = Timing(number, counted(seconds), wall, attempt)
         number = max(1, round(number * budget / timing.seconds))
         if tolerance[0] <= timing.seconds / budget - 1 <= tolerance[1] or number == timing.iterations:
-            break
-    return timing
+            return timing
+    raise Unsteady(f"{peer.name} {setting.name} took {timing.seconds:.0f} of {budget:.0f} s at its last attempt: run it again later.")
 
 
 def calibrate(command: Command, out: Path) -> float:
