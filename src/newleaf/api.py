@@ -237,6 +237,11 @@ def evaluate(
 
     inputs = [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(map(os.fspath, data))
     if suite is not None:
+        unread = {"--column": column, "--second-input": second_input, "--output": output, "--label": label, "--columns": columns}
+        for name in [name for name, value in unread.items() if value]:
+            raise UsageError(f"{name} says nothing beside --suite", where=name, expected="columns as the suite names them")
+        if len(inputs) > 1:
+            raise UsageError(f"--suite was given {len(inputs)} folders", where="DATA", expected="one, with the files that it names")
         return suite_metrics(load(model), read_suite(os.fspath(suite), Path(inputs[0]) if inputs else None), between)
     return measured(load(model), inputs, Columns(column, second_input, output, label), list(columns), between)
 

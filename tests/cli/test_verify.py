@@ -95,6 +95,25 @@ def test_a_plan_may_be_edited_before_training_begins(place: Path) -> None:
     assert not damaged(place / "planned")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("width = 64", "width = 96", "model.width is 96 in {plan}, which was worked out for 64; plan again with --model.width 96"),
+        ("steps = 4", "steps = 5", "budget.steps is 5 in {plan}, which was worked out for 4; plan again with --steps 5"),
+    ],
+)
+def test_a_plan_edited_in_one_of_two_places_is_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, said: str
+) -> None:
+    """Not trained as if nobody had edited it."""
+    assert run(["plan", "good.txt", "--out", "planned", "--steps", "4", "--model.width", "64", "--train.threads", "1"]) == 0
+    plan = Run(place / "planned").plan
+    plan.write_text(plan.read_text("utf-8").replace(before, after, 1), "utf-8")
+    assert run(["train", "--out", "planned"]) == 2
+    assert said.format(plan=Path("planned") / "newleaf.toml") in capsys.readouterr().err
+    assert not Run(place / "planned").begun
+
+
 def test_a_refused_extension_leaves_the_sums_as_they_were(place: Path) -> None:
     before = Run(place / "run").sums.read_bytes()
     assert run(["train", "empty.txt", "--out", "run", "--extend", "--steps", "2"]) == 2

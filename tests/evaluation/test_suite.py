@@ -114,6 +114,20 @@ def test_a_suite_of_ones_own_reads_files_beside_it(trained: Path, tmp_path: Path
     assert (found["q"]["items"], found["q"].keys()) == (3, {"items", "accuracy", "accuracy_norm"})
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--column", "a"), "--column says nothing beside --suite (expected columns as the suite names them)."),
+        (("one", "two"), "--suite was given 2 folders (expected one, with the files that it names)."),
+    ],
+)
+def test_what_a_suite_does_not_read_is_refused(
+    words: tuple[str, ...], sentence: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", str(trained), *words, "--suite", "verses"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_every_suite_that_comes_along_can_be_read() -> None:
     assert shipped() == ["english", "grammar", "pairs", "verses"]
     assert all(read_suite(name, None) for name in shipped())

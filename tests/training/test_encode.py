@@ -235,17 +235,19 @@ def test_what_was_cut_is_kept_as_it_was_learned() -> None:
         assert found == Conversation(TALK[:kept], answers=("y",) if kept == 7 else ())
 
 
-def test_of_two_answers_none_is_cut() -> None:
-    """The pair is left out, and counted once, where either does not fit."""
-    tokenizer = tokenizer_for("prefer")
-    example = Preference((*TALK[:3], ("user", "and three?")), "五", "f" * 30)
-    [rows] = Encoder(TASKS["prefer"], tokenizer).parts([example])
-    longest = max(sum(len(part.before) + len(part.answer) for part in row) for row in rows)
-    for context in range(1, longest + 2):
-        encoder = Encoder(TASKS["prefer"], tokenizer)
+@pytest.mark.parametrize(("chosen", "rejected"), [("五", "f" * 30), ("f" * 20 + "ive", "f" * 20 + "our"), ("five!", "five")])
+def test_two_answers_are_cut_alike_and_left_out_where_they_do_not_differ_so_far(chosen: str, rejected: str) -> None:
+    """For every context, against the whole rows cut as lists; a pair is counted once."""
+    example = Preference((*TALK[:3], ("user", "and three?")), chosen, rejected)
+    [rows] = Encoder(TASKS["prefer"], tokenizer_for("prefer")).parts([example])
+    question = sum(len(part.before) + len(part.answer) for part in rows[0][:-1]) + len(rows[0][-1].before)
+    whole = [[id for part in row for id in part.before + part.answer] for row in rows]
+    for context in range(1, max(map(len, whole)) + 2):
+        encoder = Encoder(TASKS["prefer"], tokenizer_for("prefer"))
         found = encoder.fitting(example, rows, context)
-        assert len(found) == (2 if longest <= context + 1 else 0)
-        assert (encoder.cut, encoder.too_long) == (0, int(not found))
+        kept = [ids[: context + 1] for ids in whole]
+        assert found == ([] if kept[0] == kept[1] else [(ids, [place >= question for place in range(len(ids))]) for ids in kept])
+        assert (encoder.cut, encoder.too_long) == (int(bool(found) and kept != whole), int(not found))
 
 
 def test_of_a_preference_the_last_answer_alone_is_learned() -> None:

@@ -106,7 +106,7 @@ class AugmentRequest:
             raise two_texts("--second-input")
         self.require_same()
         judge = self.tuning("without", ["train.jsonl"], DEFAULT_MINUTES)  # whatever is wrong with seed and settings is found now
-        if judge.recipe.tune.labels == "text":
+        if judge.recipe.tune.labels is not None:
             raise UsageError("the classifiers need a head", where="tune.labels", hint="leave tune.labels out")
         if not self.begun:
             for names in (self.data, [self.val] if self.val else []):

@@ -23,7 +23,7 @@ from newleaf.training.base import StartingPoint, find_base, tokens_per_character
 from newleaf.training.choices import make_plan
 from newleaf.training.clock import Budget, Stopwatch
 from newleaf.training.plan import Plan, TextFacts
-from newleaf.training.planfile import read_plan, write_plan
+from newleaf.training.planfile import read_plan, require_agreeing, write_plan
 from newleaf.training.prepare import Data, add_text, corpora, open_data, prepare, write_manifest
 from newleaf.training.reading import choose_data, choose_vocabulary
 from newleaf.training.request import DEFAULT_MINUTES, Request, require_same
@@ -82,6 +82,7 @@ def asked_of(request: Request) -> Asked:
     if not run.plan.exists():
         return Asked(None, request.inputs, request.recipe, request.budget or Budget(minutes=DEFAULT_MINUTES))
     planned, inputs = read_plan(run)
+    require_agreeing(run, planned)
     require_same(request, planned, inputs)
     return Asked(planned, inputs, planned.recipe, planned.budget)
 

@@ -230,6 +230,13 @@ def reasons(data: ExampleData, plan: Plan) -> dict[str, tuple[str, str]]:
 
 def require_possible(settings: TuneSettings, start: StartingPoint, task: str) -> None:
     """UsageError or SettingError for what this model, or task, cannot do: before anything is written."""
+    for name, read in {"labels": task == "classify", "beta": task == "prefer"}.items():
+        if getattr(settings, name) is not None and not read:
+            expected = "--task classify" if name == "labels" else "--task prefer"
+            raise UsageError(f"tune.{name} says nothing for --task {task}", where=f"tune.{name}", expected=expected)
+    for name in ("alpha", "targets", "int8"):
+        if getattr(settings, name) is not None and not settings.rank:
+            raise UsageError(f"tune.{name} is for adapters", where=f"tune.{name}", expected="--lora beside it")
     if settings.replay and task_named(task, settings.labels).kind in ("labels", "preference"):
         expected = "a task of answers"
         raise UsageError(f"tune.replay is not for --task {task}", where="tune.replay", expected=expected, hint="--lora changes less, too")

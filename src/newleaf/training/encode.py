@@ -59,7 +59,7 @@ class Encoder:
                 self.cut += 1
                 ids = labelled_ids(self.tokenizer, example.texts, context)
             return [(ids, [False] * len(ids))]
-        found = [self._turns(parts, context) for parts in rows]
+        found = self._answers(rows, context) if self.task.kind == "preference" else [self._turns(parts, context) for parts in rows]
         if all(ids for ids, _ in found):
             return found
         self.too_long += 1
@@ -82,15 +82,25 @@ class Encoder:
 
     def _turns(self, parts: Sequence[Part], context: int) -> tuple[list[int], list[bool]]:
         """A conversation as far as it fits, to the end of a turn of the assistant's."""
-        ids, learned, compared = list[int](), list[bool](), self.task.kind == "preference"
+        ids, learned = list[int](), list[bool]()
         for number, part in enumerate(parts):
             if len(ids) + len(part.before) + len(part.answer) > context + 1:
-                self.cut += number > 0 and not compared
-                return ([], []) if compared else (ids, learned)
-            counts = not compared or number == len(parts) - 1  # between two answers to the last question the choice was
+                self.cut += number > 0
+                break
             ids += part.before + part.answer
-            learned += [False] * len(part.before) + [counts] * len(part.answer)
+            learned += [False] * len(part.before) + [True] * len(part.answer)
         return ids, learned
+
+    def _answers(self, rows: Sequence[Sequence[Part]], context: int) -> Rows:
+        """Both answers to a last question, each as far as it fits; none where they do not differ so far (decision 0019)."""
+        *earlier, last = rows[0]
+        asked = [*(id for part in earlier for id in part.before + part.answer), *last.before]
+        said = [parts[-1].answer for parts in rows]
+        fitting = [answer[: max(0, context + 1 - len(asked))] for answer in said]
+        if fitting[0] == fitting[1]:
+            return [([], []), ([], [])]
+        self.cut += fitting != said
+        return [(asked + answer, [False] * len(asked) + [True] * len(answer)) for answer in fitting]
 
 
 def as_far(example: Example, rows: Rows) -> Example:

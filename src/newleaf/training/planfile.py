@@ -92,6 +92,21 @@ def read_plan(run: Run) -> tuple[Plan, dict[str, Any]]:
     return plan, inputs
 
 
+def require_agreeing(run: Run, plan: Plan) -> None:
+    """SettingError where a person edited one of two places that say the same: sizes and steps were worked out when the plan was made."""
+    worked_out: dict[str, Any] = {} if plan.base else {f"model.{name}": value for name, value in vars(plan.config).items()}
+    if not plan.decisions:
+        worked_out["budget.steps"] = plan.last_step
+    written = [*leaves(plan.recipe), ("budget.steps", plan.budget.steps)]
+    for name, value in written:
+        if value is not None and worked_out.get(name, value) != value:
+            raise SettingError(
+                f"{name} is {value} in {run.plan}, which was worked out for {worked_out[name]}",
+                where=str(run.plan),
+                hint=f"plan again with {'--steps' if name == 'budget.steps' else f'--{name}'} {value}",
+            )
+
+
 def base_of(table: Mapping[str, Any]) -> Base:
     return Base(table["model"], table["sha256"], {name: table[name] for name in SAID if name in table})
 

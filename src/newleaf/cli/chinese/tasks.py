@@ -46,10 +46,18 @@ MESSAGES = {
     "{source}, item {number} has no list of choices": "{source} 第 {number} 题没有列出选项",
     "the task {name} of {path} has {key} = {value}": "{path} 的任务 {name} 里，{key} 是 {value}",
     "{name} says nothing for --task {task}": "--task {task} 用不上 {name}",
+    "{name} says nothing beside --suite": "--suite 用不上 {name}",
+    "{name} is for adapters": "{name} 只用于低秩适配器",
+    "--suite was given {count} folders": "--suite 给了 {count} 个文件夹",
     "tune.replay needs the text that the model learned from": "tune.replay 需要模型当初学习的文本",
 }
 EXPECTED = {
     "a task of answers": "应是学写回答的任务",
+    "--task classify": "应为 --task classify",
+    "--task prefer": "应为 --task prefer",
+    "--lora beside it": "应同时给出 --lora",
+    "columns as the suite names them": "列名由测验文件规定",
+    "one, with the files that it names": "应只给一个，里面是测验用的文件",
     "rows with the items of a suite": "一行一题",
     "a list": "应为一个列表",
     "a name, or a list of names": "应为一个文件名，或几个文件名的列表",
