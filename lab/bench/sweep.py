@@ -5,7 +5,7 @@ and a busy machine changes little. One JSON line a run, appended to the results;
     python lab/bench/sweep.py --file lines.txt
 
 The texts are those of race.py (NEWLEAF_DATA), or a folder that holds train.txt and val.txt. The number of steps is the CPU seconds over
-those of the quickest of six steps; evaluation is not counted. `circuits=0` leaves the two circuits of model/initial.py out.
+those of the quickest of six steps, or `steps=`; evaluation is not counted. `circuits=0` leaves the two circuits of model/initial.py out.
 """
 
 import argparse
@@ -42,9 +42,9 @@ RESULTS = Path(__file__).parent.parent / "results" / "sweep.jsonl"
 DEFAULTS: dict[str, Any] = {
     "vocab": 2048, "width": 128, "depth": 2, "head_dim": 32, "context": 128, "batch": 2048, "seconds": 90.0, "dropout": 0.0, "seed": 0,
     "lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003, "weight_decay": 0.1, "decay": 0.4, "circuits": 1,
-    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 3,
+    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 3, "steps": 0,
 }  # fmt: skip
-BEFORE = {"bf16": 0, "newton_schulz": 5}  # of lines from when these were no settings
+BEFORE = {"bf16": 0, "newton_schulz": 5, "steps": 0}  # of lines from when these were no settings
 
 
 def settings_of(line: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def measure(a: dict[str, Any], work: Path) -> dict[str, Any]:
     train, val, vocab_size, num_bytes = streams(text, a, work)
     tried = Run(a, train, vocab_size)
     seconds = min([tried.step(number, 0.0) for number in range(7)][1:])
-    run, steps = Run(a, train, vocab_size), max(20, int(a["seconds"] / seconds))
+    run, steps = Run(a, train, vocab_size), a["steps"] or max(20, int(a["seconds"] / seconds))
     run.train(steps)
     return a | {
         "text": text.name,

@@ -21,6 +21,9 @@ from newleaf.workers import Workers
 
 CONTEXT, VOCABULARY = 16, 40
 MODEL = Decoder(preset("qwen3", vocab_size=VOCABULARY, width=32, depth=1, context=CONTEXT), torch.Generator().manual_seed(0))
+with torch.no_grad():
+    for weights in MODEL.parameters():  # a new model finds all tokens equally likely
+        weights.add_(0.2 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(1)))
 IDS = np.random.default_rng(0).integers(0, VOCABULARY, 400)
 
 
@@ -51,6 +54,28 @@ def test_each_part_has_the_nats_of_its_own_targets(cuts: set[int], workers: int)
         assert score.nats_squared == pytest.approx(sum(nats**2 for nats in NATS[begin:end]), rel=1e-5)
     whole = bits.score(MODEL, IDS, CONTEXT)
     assert sum(scores, bits.NOTHING).nats == pytest.approx(whole.nats, rel=1e-12)
+
+
+def test_in_bf16_a_score_is_the_same_but_for_rounding() -> None:
+    rough, exact = (bits.score(MODEL, IDS, CONTEXT, precision=precision).nats for precision in ("bf16", "float32"))
+    assert rough != exact
+    assert rough == pytest.approx(exact, rel=1e-2)
+
+
+@given(length=st.integers(2, 3000), wanted=st.integers(1, 4000), context=st.integers(1, 40))
+def test_a_sample_is_from_all_through_a_stream(length: int, wanted: int, context: int) -> None:
+    """Pieces of it in their order, from its first id to its last; never more than was wanted, and at most a piece less."""
+    ids = np.arange(length)
+    found = bits.spread(ids, wanted, context)
+    assert found[0] == 0
+    if wanted >= length - 1:
+        assert found.tolist() == ids.tolist()
+        return
+    assert wanted - 4 * context < len(found) - 1 <= wanted
+    assert (np.diff(found) > 0).all()
+    if wanted >= 8 * context:
+        assert found[-1] == length - 1
+        assert all(len(piece) >= 4 * context for piece in np.split(found, np.flatnonzero(np.diff(found) != 1) + 1))
 
 
 @pytest.fixture

@@ -460,10 +460,13 @@ def test_what_has_to_be_beaten_is_not_lost_with_a_process(place: Path, monkeypat
             "tune.replay is not for --task classify (expected a task of answers); ",
         ),
         ("tune base prefer.jsonl --task prefer --tune.replay 0.5", "tune.replay is not for --task prefer (expected a task of answers); "),
-        ("tune base chat.jsonl --task chat --tune.beta 0.2", "tune.beta says nothing for --task chat (expected --task prefer)."),
+        (
+            "tune base chat.jsonl --task chat --tune.beta 0.2",
+            "tune.beta says nothing for --task chat (expected a task of better and worse answers).",
+        ),
         (
             "tune base prefer.jsonl --task prefer --tune.labels text",
-            "tune.labels says nothing for --task prefer (expected --task classify).",
+            "tune.labels says nothing for --task prefer (expected a task of labels).",
         ),
         ("tune base chat.jsonl --task chat --tune.alpha 4", "tune.alpha is for adapters (expected --lora beside it)."),
         ("tune base chat.jsonl --task chat --tune.int8 true", "tune.int8 is for adapters (expected --lora beside it)."),

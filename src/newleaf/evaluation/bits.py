@@ -2,7 +2,7 @@
 
 The held-out pieces form one stream EOT d1 EOT d2 … EOT. Windows of `context` inputs (at most LONGEST) start at 0, h, 2h, … with
 h = context // 2, the last one shortened; the first scores all its targets, each later one only those not yet scored: every token
-is predicted from at least half a context, but for the first. Computed in float32, summed in float64.
+is predicted from at least half a context, but for the first. Computed in float32, where nothing else is asked for, and summed in float64.
 """
 
 import math
@@ -21,6 +21,7 @@ from newleaf.loss.language import token_losses
 from newleaf.memory import Shortage, attempt, release
 from newleaf.model.config import ModelConfig
 from newleaf.model.decoder import Decoder
+from newleaf.model.layers import PRODUCT_DTYPE, Precision
 from newleaf.workers import Workers
 
 Nats = npt.NDArray[np.float64]
@@ -94,6 +95,19 @@ def window(config: ModelConfig) -> int:
     return min(config.context, LONGEST)
 
 
+def spread(ids: Stream, num_targets: int, context: int) -> Stream:
+    """`num_targets` of a stream's targets, about, in pieces of four contexts from all through it; the whole of a short one.
+
+    >>> spread(np.arange(9), 20, 1).tolist(), spread(np.arange(100), 8, 1).tolist()
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 2, 3, 95, 96, 97, 98, 99])
+    """
+    piece = 4 * context
+    if num_targets >= len(ids) - 1 or num_targets <= piece:
+        return ids[: num_targets + 1]
+    starts = np.linspace(0, len(ids) - 1 - piece, num_targets // piece).astype(int)
+    return np.concatenate([*(ids[start : start + piece] for start in starts), ids[-1:]])
+
+
 @dataclass
 class Room:
     """How many windows at once memory holds, between all workers; what `tell` hears, in English and in Chinese, when they become fewer."""
@@ -122,13 +136,14 @@ def score(
     workers: Workers | None = None,
     between: Between = unheard,
     room: Room | None = None,
+    precision: Precision = "float32",
 ) -> Score:
-    """All targets of the stream `ids`, in windows as above. `between` is called now and then.
+    """All targets of the stream `ids`, in windows as above, matrix products in a precision. `between` is called now and then.
 
     Where memory runs out there is `room` for half as many windows at once from then on, down to one in the calling thread; that changes
     the score by rounding at most. OutOfMemoryError if not even one fits.
     """
-    return sum(map(score_of, losses(model, ids, context, workers, between, room)), NOTHING)
+    return sum(map(score_of, losses(model, ids, context, workers, between, room, precision)), NOTHING)
 
 
 def score_parts(
@@ -153,6 +168,7 @@ def losses(
     workers: Workers | None = None,
     between: Between = unheard,
     room: Room | None = None,
+    precision: Precision = "float32",
 ) -> Iterator[Nats]:
     """(n,) nats of the next few targets, again and again up to the last; as `score` says."""
     workers, room = workers or Workers(1), room or Room()
@@ -164,7 +180,7 @@ def losses(
         if not some:
             return
         try:
-            found = attempt(score_each, model, ids, batched(iter(some), at_once // several.count), several)
+            found = attempt(score_each, model, ids, batched(iter(some), at_once // several.count), several, precision)
         except Shortage:
             release(model.device.type)
             room.halve(min(at_once, len(some)), context)
@@ -175,9 +191,9 @@ def losses(
             between(scored / (len(ids) - 1))
 
 
-def score_each(model: Decoder, ids: Stream, groups: Iterator[list[Window]], workers: Workers) -> list[Nats]:
+def score_each(model: Decoder, ids: Stream, groups: Iterator[list[Window]], workers: Workers, precision: Precision) -> list[Nats]:
     """Each group by one of the workers."""
-    return workers.map(lambda group: score_windows(model, ids, group), groups)
+    return workers.map(lambda group: score_windows(model, ids, group, precision), groups)
 
 
 def batched(every: Iterator[Window], rows: int) -> Iterator[list[Window]]:
@@ -193,10 +209,11 @@ def batched(every: Iterator[Window], rows: int) -> Iterator[list[Window]]:
 
 
 @torch.inference_mode()
-def score_windows(model: Decoder, ids: Stream, group: list[Window]) -> Nats:
+def score_windows(model: Decoder, ids: Stream, group: list[Window], precision: Precision) -> Nats:
     """(n,) nats of the targets of neighbouring windows of one length that are not yet scored, in their order."""
     rows = np.stack([ids[w.start : w.start + w.length + 1] for w in group]).astype(np.int64)  # (B, T + 1)
     block = torch.from_numpy(rows).to(model.device)
     skipped = torch.tensor([[w.skipped] for w in group], device=block.device)
     wanted = torch.arange(block.shape[1] - 1, device=block.device) >= skipped  # (B, T)
-    return token_losses(model.hidden(block[:, :-1])[wanted], model.head_weight, block[:, 1:][wanted]).double().cpu().numpy()
+    hidden = model.hidden(block[:, :-1], precision=precision)[wanted]
+    return token_losses(hidden, model.head_weight, block[:, 1:][wanted], PRODUCT_DTYPE[precision]).double().cpu().numpy()

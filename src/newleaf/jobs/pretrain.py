@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from newleaf import fsio, runs
-from newleaf.batches.pretrain import PretrainBatches
+from newleaf.batches.pretrain import PretrainBatches, Stream
 from newleaf.checkpoint.state import State
 from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.errors import NewleafError
@@ -27,7 +27,7 @@ from newleaf.loss.language import next_token
 from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
-from newleaf.model.layers import Dropout
+from newleaf.model.layers import Dropout, Precision
 from newleaf.runtime import matmul_rate
 from newleaf.training.clock import Stopwatch
 from newleaf.training.gradients import Batch, num_targets
@@ -76,12 +76,13 @@ class Pretraining(Subject[Data]):
 
     def __init__(self, setup: Setup[Data], view: View) -> None:
         super().__init__(setup, view)
-        self.ids = self.data.val[: min(len(self.data.val), self.plan.evaluation_tokens + 1)]  # the sample
+        self.ids = bits.spread(self.data.val, self.plan.evaluation_tokens, bits.window(self.plan.config))  # the sample
         self.sample_size = self.data.num_bytes(self.ids[1:]), len(self.ids) - 1
         self.train_tokens = len(self.data.train)
         self.room = bits.Room(tell=view.event)
         self.prompts = fixed_prompts(self.data)
-        self.score_seconds = 0.0  # a held-out token, as far as measured
+        self.score_seconds = 0.0  # a token of the sample, as far as measured
+        self.dearer = 0.0  # how many times as long it takes in float32, as far as measured
         self.writing = Writing(self.data, self.plan.budget.seconds, setup.stopwatch)
         self.originality: dict[str, Any] | None = None
         self.baselines = setup.run.read_summary().get("baselines") or self._baselines()
@@ -118,10 +119,18 @@ class Pretraining(Subject[Data]):
         return next_token(model, batch, dropout, self.precision)
 
     def evaluate(self, model: Decoder) -> Evaluation:
-        began = self.setup.stopwatch()
-        result = bits.score(model, self.ids, bits.window(self.plan.config), self.setup.workers, room=self.room)
-        self.score_seconds = (self.setup.stopwatch() - began) / result.tokens
+        """In the precision of training, which is quick; the figures at the end are float32's."""
+        result, self.score_seconds = self._scored(model, self.ids, self.precision)
+        if not self.dearer:
+            part = self.ids[: len(self.ids) // 4 + 2]
+            self.dearer = 1.0 if self.precision == "float32" else self._scored(model, part, "float32")[1] / self.score_seconds
         return Evaluation(result.loss, result.bits_per_byte(self.sample_size[0]), result.tokens, self.sample_size[0])
+
+    def _scored(self, model: Decoder, ids: Stream, precision: Precision) -> tuple[bits.Score, float]:
+        """And the seconds that a token took."""
+        began = self.setup.stopwatch()
+        found = bits.score(model, ids, bits.window(self.plan.config), self.setup.workers, room=self.room, precision=precision)
+        return found, (self.setup.stopwatch() - began) / found.tokens
 
     def judge(self, model: Decoder, between: Between) -> Evaluation:
         ids = self.data.val[: self.final_tokens]
@@ -132,7 +141,7 @@ class Pretraining(Subject[Data]):
     def final_seconds(self, state: State) -> tuple[float, float, float]:
         trained = state.train_seconds / max(1, state.tokens)
         a_token = self.score_seconds or 2 / 3 * trained  # forward is a third of a step, and windows overlap by half
-        return a_token * len(self.ids), a_token * self.final_tokens, self.writing.seconds()
+        return a_token * len(self.ids), max(1.0, self.dearer) * a_token * self.final_tokens, self.writing.seconds()
 
     @property
     def final_tokens(self) -> int:

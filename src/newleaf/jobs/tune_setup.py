@@ -232,7 +232,7 @@ def require_possible(settings: TuneSettings, start: StartingPoint, task: str) ->
     """UsageError or SettingError for what this model, or task, cannot do: before anything is written."""
     for name, read in {"labels": task == "classify", "beta": task == "prefer"}.items():
         if getattr(settings, name) is not None and not read:
-            expected = "--task classify" if name == "labels" else "--task prefer"
+            expected = "a task of labels" if name == "labels" else "a task of better and worse answers"
             raise UsageError(f"tune.{name} says nothing for --task {task}", where=f"tune.{name}", expected=expected)
     for name in ("alpha", "targets", "int8"):
         if getattr(settings, name) is not None and not settings.rank:

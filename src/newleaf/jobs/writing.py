@@ -1,6 +1,6 @@
 """A trained model and its text in, what it writes and how much of that is its own out: as much as the budget allows.
 
-Under a budget in minutes the writing and the search for copies take two hundredths of it at most, and the clock counts with them; without
+Under a budget in minutes the writing and the search for copies take one hundredth of it at most, and the clock counts with them; without
 one, the amounts are fixed, so that the same run gives the same figures.
 """
 
@@ -14,7 +14,7 @@ from newleaf.training.clock import Stopwatch
 from newleaf.training.prepare import Data
 
 MOST_SAMPLES, SAMPLES_IN_STEPS = 32, 8  # where there is a clock, and where there is none
-WRITING_SHARE, SEARCH_SHARE = 0.015, 0.005  # of a budget in minutes
+WRITING_SHARE, SEARCH_SHARE = 0.007, 0.003  # of a budget in minutes
 
 
 @dataclass

@@ -71,13 +71,13 @@ class HeadLoss(torch.autograd.Function):
         return grad_hidden.float().mul_(scale), None if grad_head is None else grad_head.mul_(scale), None, None
 
 
-def token_losses(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-    """-log softmax(head hidden)[target] of each target, (N) float32 in nats: hidden (N, W), head (V, W), targets (N) int64. The logits
-    are never all there.
+def token_losses(hidden: Tensor, head: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """-log softmax(head hidden)[target] of each target, (N) float32 in nats: hidden (N, W), head (V, W), targets (N) int64, products in
+    `dtype`. The logits are never all there.
     """
-    rows = rows_at_a_time(hidden, head)
-    parts = zip(hidden.split(rows), targets.split(rows), strict=True)  # type: ignore[no-untyped-call]
-    return torch.cat([F.cross_entropy(F.linear(some, head), ids, reduction="none") for some, ids in parts])
+    rows, head = rows_at_a_time(hidden, head), head.to(dtype)
+    parts = zip(hidden.to(dtype).split(rows), targets.split(rows), strict=True)  # type: ignore[no-untyped-call]
+    return torch.cat([F.cross_entropy(F.linear(some, head).float(), ids, reduction="none") for some, ids in parts])
 
 
 def rows_at_a_time(hidden: Tensor, head: Tensor) -> int:

@@ -282,12 +282,12 @@ def choose_rhythm(c: Choices, config: ModelConfig, batch_tokens: int, last_step:
     evaluations = max(1, min(20, last_step // 10))
     samples = 5 if (c.budget.minutes or 10) >= 3 else 2
     c.say("train.evaluate_every", "about twenty evaluations in the run", "全程评估约二十次")
-    c.say("train.evaluation_tokens", "enough to choose by, at a twentieth of the cost of training", "够比出好坏，开销只有训练的二十分之一")
+    c.say("train.evaluation_tokens", "enough to choose by, at a thirtieth of the cost of training", "够比出好坏，开销只有训练的三十分之一")
     c.say("train.checkpoint_every", "about one a minute, ten a run at least", "约每分钟一次，全程至少十次")
     c.say("train.sample_every", f"{samples} times in the run", f"全程 {samples} 次")
     return {
         "train.evaluate_every": max(1, last_step // evaluations),
-        "train.evaluation_tokens": min(c.text.val_tokens, max(8 * config.context, last_step * batch_tokens // 250)),
+        "train.evaluation_tokens": min(c.text.val_tokens, max(8 * config.context, last_step * batch_tokens // 400)),
         "train.checkpoint_every": max(1, round(last_step / max(10.0, c.budget.minutes or 0.0))),
         "train.sample_every": max(1, last_step // samples),
     }

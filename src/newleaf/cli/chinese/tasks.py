@@ -53,8 +53,8 @@ MESSAGES = {
 }
 EXPECTED = {
     "a task of answers": "应是学写回答的任务",
-    "--task classify": "应为 --task classify",
-    "--task prefer": "应为 --task prefer",
+    "a task of labels": "应是学标签的任务",
+    "a task of better and worse answers": "应是比较回答好坏的任务",
     "--lora beside it": "应同时给出 --lora",
     "columns as the suite names them": "列名由测验文件规定",
     "one, with the files that it names": "应只给一个，里面是测验用的文件",
