@@ -5,7 +5,8 @@ and a busy machine changes little. One JSON line a run, appended to the results;
     python lab/bench/sweep.py --file lines.txt
 
 The texts are those of race.py (NEWLEAF_DATA), or a folder that holds train.txt and val.txt. The number of steps is the CPU seconds over
-those of the quickest of six steps, or `steps=`; evaluation is not counted. `circuits=0` leaves the two circuits of model/initial.py out.
+those of the quickest of six steps, or `steps=`; evaluation is not counted. `circuits=0` leaves the two circuits of model/initial.py out,
+`pairs=0` the pairs of model/pairs.py.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from newleaf.evaluation import bits
 from newleaf.model import initial, size
 from newleaf.model.config import preset
 from newleaf.model.layers import Dropout, Precision
+from newleaf.model.pairs import begin_with_pairs
 from newleaf.optim import muon
 from newleaf.optim.schedule import multiplier
 from newleaf.optim.settings import OptimSettings
@@ -42,9 +44,9 @@ RESULTS = Path(__file__).parent.parent / "results" / "sweep.jsonl"
 DEFAULTS: dict[str, Any] = {
     "vocab": 2048, "width": 128, "depth": 2, "head_dim": 32, "context": 128, "batch": 2048, "seconds": 90.0, "dropout": 0.0, "seed": 0,
     "lr": 0.006, "embedding_lr": 0.03, "head_lr": 0.01, "norm_lr": 0.003, "weight_decay": 0.1, "decay": 0.4, "circuits": 1,
-    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 3, "steps": 0,
+    "tokenizer_mb": 4, "val_kb": 128, "bf16": 0, "newton_schulz": 3, "steps": 0, "pairs": 1,
 }  # fmt: skip
-BEFORE = {"bf16": 0, "newton_schulz": 5, "steps": 0}  # of lines from when these were no settings
+BEFORE = {"bf16": 0, "newton_schulz": 5, "steps": 0, "pairs": 0}  # of lines from when these were no settings
 
 
 def settings_of(line: str) -> dict[str, Any]:
@@ -82,6 +84,8 @@ class Run:
         self.settings = OptimSettings(kind="muon", momentum=0.95, warmup_steps=1, decay_fraction=a["decay"], **rates)
         precision: Precision = "bf16" if a["bf16"] else "float32"
         self.stepper = Stepper(config, self.settings, precision, Workers(1), a["batch"] // a["context"], seed=a["seed"])
+        if a["pairs"]:
+            begin_with_pairs(self.stepper.model, train, torch.Generator().manual_seed(a["seed"]))
         self.batches = PretrainBatches(train, a["context"], a["batch"] // a["context"], a["seed"])
 
     def step(self, number: int, scale: float) -> float:

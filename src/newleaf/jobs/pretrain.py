@@ -28,6 +28,7 @@ from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout, Precision
+from newleaf.model.pairs import begin_with_pairs
 from newleaf.runtime import matmul_rate
 from newleaf.training.clock import Stopwatch
 from newleaf.training.gradients import Batch, num_targets
@@ -96,7 +97,11 @@ class Pretraining(Subject[Data]):
     def build(self) -> Decoder:
         if self.plan.base is not None and self.setup.found is None:
             return read_model(self.plan.base.folder)
-        return Decoder(self.plan.config, torch.Generator().manual_seed(self.plan.seed), initialised=self.setup.found is None)
+        generator, new = torch.Generator().manual_seed(self.plan.seed), self.setup.found is None
+        model = Decoder(self.plan.config, generator, initialised=new)
+        if new:
+            begin_with_pairs(model, self.data.train[: len(self.data.train)], generator)
+        return model
 
     def begin(self, model: Decoder) -> None:
         if self.plan.base is not None:

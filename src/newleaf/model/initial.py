@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from newleaf.model.config import ModelConfig
 from newleaf.model.positions import rotary_frequencies
 
 if TYPE_CHECKING:
@@ -48,11 +49,16 @@ def initialise(model: "Decoder", generator: torch.Generator) -> None:
             parameter.normal_(0.0, embedding, generator=generator)
         else:
             parameter.normal_(0.0, 0.02 / math.sqrt(2 * config.depth) if writes else 0.02, generator=generator)
-    if config.positions == "rope" and config.head_dim // 2 > SLOW and config.width > config.head_dim:
+    if has_circuits(config):
         layers = [cast("Layer", layer) for layer in model.model.layers]
         look_back(model, layers[0])
         if config.depth > 1:
             find_again(model, layers[0], layers[1], generator)
+
+
+def has_circuits(config: ModelConfig) -> bool:
+    """Whether the heads of a shape have the rotary pairs that the circuits need."""
+    return config.positions == "rope" and config.head_dim // 2 > SLOW and config.width > config.head_dim
 
 
 def look_back(model: "Decoder", first: "Layer") -> None:
