@@ -11,7 +11,7 @@ from torch import Tensor
 from newleaf.evaluation import bits
 from newleaf.jobs import pretrain
 from newleaf.model.decoder import Decoder
-from newleaf.model.layers import Dropout
+from newleaf.model.layers import Dropout, Precision
 from newleaf.optim import optimizer
 
 IMPOSSIBLE = 1 << 60  # bytes: beyond what a processor can address
@@ -86,10 +86,10 @@ def short_windows(error: str, most: int) -> Callable[..., bits.Nats]:
     """Scores that memory suffices for if there are at most so many windows in a group."""
     real = bits.score_windows
 
-    def score_windows(model: Decoder, ids: Any, group: list[bits.Window]) -> bits.Nats:
+    def score_windows(model: Decoder, ids: Any, group: list[bits.Window], precision: Precision) -> bits.Nats:
         if len(group) > most:
             ERRORS[error]()
-        return real(model, ids, group)
+        return real(model, ids, group, precision)
 
     return score_windows
 

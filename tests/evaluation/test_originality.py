@@ -129,13 +129,13 @@ def test_a_run_that_has_a_clock_writes_no_longer_than_its_share(trained: Path) -
             return float(next(ticks))
 
     counted: list[int] = []
-    writing = Writing(data, 400.0, Slow(0.0, 0.0))  # six seconds
+    writing = Writing(data, 6 / WRITING_SHARE, Slow(0.0, 0.0))  # six seconds
     assert writing.compared(model.decoder, counted.append) is not None
     assert len(counted) == 6  # a seventh would end after seven seconds
-    assert writing.seconds() == pytest.approx(WRITING_SHARE * 400, abs=0.01)
+    assert writing.seconds() == pytest.approx(6, abs=0.01)
     writing.token_seconds = 1e-6
     assert writing.seconds() < 0.02
-    assert Writing(data, 0.001, Slow(0.0, 0.0)).searched_tokens == int(SEARCH_SHARE * 0.001 * 10_000_000) == 50
+    assert Writing(data, 0.001, Slow(0.0, 0.0)).searched_tokens == int(SEARCH_SHARE * 0.001 * 10_000_000) == 30
 
 
 def test_the_same_run_in_steps_has_the_same_figures_and_they_are_in_report_and_card(
