@@ -34,6 +34,8 @@ def main() -> None:
             for _ in range(max(1, (os.cpu_count() or 2) // 2)):
                 subprocess.Popen([sys.executable, "-c", SPIN, str(end - begin)])
         out, _ = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"newleaf train ended with {process.returncode}.")
         wall = time.perf_counter() - began
         summary = json.loads(out)
     print(

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from peers.texts import TEXTS, Text, prepared
 
-from newleaf.batches.pretrain import PretrainBatches
+from newleaf.batches.pretrain import PretrainBatches, spread
 from newleaf.evaluation import bits
 from newleaf.model import initial, size
 from newleaf.model.config import preset
 from newleaf.model.layers import Dropout, Precision
-from newleaf.model.pairs import begin_with_pairs
+from newleaf.model.pairs import COUNTED, PIECE, begin_with_pairs
 from newleaf.optim import muon
 from newleaf.optim.schedule import multiplier
 from newleaf.optim.settings import OptimSettings
@@ -85,7 +85,7 @@ class Run:
         precision: Precision = "bf16" if a["bf16"] else "float32"
         self.stepper = Stepper(config, self.settings, precision, Workers(1), a["batch"] // a["context"], seed=a["seed"])
         if a["pairs"]:
-            begin_with_pairs(self.stepper.model, train, torch.Generator().manual_seed(a["seed"]))
+            begin_with_pairs(self.stepper.model, spread(train, COUNTED, PIECE), torch.Generator().manual_seed(a["seed"]))
         self.batches = PretrainBatches(train, a["context"], a["batch"] // a["context"], a["seed"])
 
     def step(self, number: int, scale: float) -> float:

@@ -231,10 +231,6 @@ def evaluate(
     newleaf, {task: {items, accuracy, …}}; `data` is then the folder of its files. `between` is called now and then with the share
     that is done.
     """
-    with importing_torch():
-        from newleaf.evaluation.suite import read_suite
-        from newleaf.jobs.evaluate import measured, suite_metrics
-
     inputs = [os.fspath(data)] if isinstance(data, str | os.PathLike) else list(map(os.fspath, data))
     if suite is not None:
         unread = {"--column": column, "--second-input": second_input, "--output": output, "--label": label, "--columns": columns}
@@ -242,6 +238,11 @@ def evaluate(
             raise UsageError(f"{name} says nothing beside --suite", where=name, expected="columns as the suite names them")
         if len(inputs) > 1:
             raise UsageError(f"--suite was given {len(inputs)} folders", where="DATA", expected="one, with the files that it names")
+    with importing_torch():
+        from newleaf.evaluation.suite import read_suite
+        from newleaf.jobs.evaluate import measured, suite_metrics
+
+    if suite is not None:
         return suite_metrics(load(model), read_suite(os.fspath(suite), Path(inputs[0]) if inputs else None), between)
     return measured(load(model), inputs, Columns(column, second_input, output, label), list(columns), between)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newleaf.batches.pretrain import PretrainBatches, step_seed
+from newleaf.batches.pretrain import PretrainBatches, spread, step_seed
 
 
 @settings(max_examples=60)
@@ -51,3 +51,25 @@ def test_seeds_of_steps_differ_and_repeat() -> None:
     seeds = {step_seed(0, (0, 0, step, micro)) for step in range(50) for micro in range(4)}
     assert len(seeds) == 200
     assert step_seed(7, (1, 2, 3)) == step_seed(7, (1, 2, 3))
+
+
+@given(length=st.integers(2, 3000), wanted=st.integers(1, 4000), piece=st.sampled_from(range(4, 161, 4)))
+def test_a_sample_is_from_all_through_a_stream(length: int, wanted: int, piece: int) -> None:
+    """Pieces of it in their order, from its first id to its last; never more than was wanted, and at most a piece less."""
+    ids = np.arange(length)
+    found = spread(ids, wanted, piece)
+    assert found[0] == 0
+    if wanted >= length - 1:
+        assert found.tolist() == ids.tolist()
+        return
+    assert wanted - piece < len(found) - 1 <= wanted
+    assert (np.diff(found) > 0).all()
+    if wanted >= 2 * piece:
+        assert found[-1] == length - 1
+        assert all(len(part) >= piece for part in np.split(found, np.flatnonzero(np.diff(found) != 1) + 1))
+
+
+def test_a_long_text_gives_as_many_pieces_as_were_wanted() -> None:
+    found = spread(np.arange(10_000), 640, 10)
+    assert (len(found), found[0], found[-1]) == (641, 0, 9_999)
+    assert int((np.diff(found) != 1).sum()) == 63

@@ -62,22 +62,6 @@ def test_in_bf16_a_score_is_the_same_but_for_rounding() -> None:
     assert rough == pytest.approx(exact, rel=1e-2)
 
 
-@given(length=st.integers(2, 3000), wanted=st.integers(1, 4000), context=st.integers(1, 40))
-def test_a_sample_is_from_all_through_a_stream(length: int, wanted: int, context: int) -> None:
-    """Pieces of it in their order, from its first id to its last; never more than was wanted, and at most a piece less."""
-    ids = np.arange(length)
-    found = bits.spread(ids, wanted, context)
-    assert found[0] == 0
-    if wanted >= length - 1:
-        assert found.tolist() == ids.tolist()
-        return
-    assert wanted - 4 * context < len(found) - 1 <= wanted
-    assert (np.diff(found) > 0).all()
-    if wanted >= 8 * context:
-        assert found[-1] == length - 1
-        assert all(len(piece) >= 4 * context for piece in np.split(found, np.flatnonzero(np.diff(found) != 1) + 1))
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files of two kinds, one with several documents."""

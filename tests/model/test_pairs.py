@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from newleaf.model import pairs
 from newleaf.model.config import preset
 from newleaf.model.decoder import Decoder
-from newleaf.model.pairs import begin_with_pairs, rank_for, some_of
+from newleaf.model.pairs import begin_with_pairs, rank_for
 
 VOCABULARY = 40
 
@@ -78,11 +78,3 @@ def test_from_any_text_it_begins_finite_and_no_worse_than_by_chance(ids: list[in
     assert all(bool(weights.isfinite().all()) for weights in model.parameters())
     long = np.resize(np.array(ids, np.uint16), 330)
     assert loss(model, long) < np.log(VOCABULARY) + 0.05
-
-
-def test_a_long_text_is_counted_in_pieces_from_all_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "MOST_TOKENS", 640)
-    found = some_of(np.arange(10_000))
-    assert len(found) == 640
-    assert (found[0], found[-1]) == (0, 9_999)
-    assert int((np.diff(found) != 1).sum()) == pairs.PIECES - 1

@@ -20,6 +20,19 @@ class Stream(Protocol):
     def __getitem__(self, window: slice) -> np.ndarray: ...
 
 
+def spread(ids: Stream, num_targets: int, piece: int) -> np.ndarray:
+    """About `num_targets` ids of a stream and the one before them, in pieces from all through it; the beginning where one piece is as much,
+    and the whole of a short one.
+
+    >>> spread(np.arange(9), 20, 4).tolist(), spread(np.arange(100), 8, 4).tolist()
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 2, 3, 95, 96, 97, 98, 99])
+    """
+    if num_targets >= len(ids) - 1 or num_targets <= piece:
+        return ids[: num_targets + 1]
+    starts = np.linspace(0, len(ids) - 1 - piece, num_targets // piece).astype(int)
+    return np.concatenate([*(ids[start : start + piece] for start in starts), ids[-1:]])
+
+
 @dataclass(frozen=True)
 class PretrainBatches:
     """`batches(step)` -> (inputs, targets), each (B, T). Every epoch sees each window once, in a new order.

@@ -95,19 +95,6 @@ def window(config: ModelConfig) -> int:
     return min(config.context, LONGEST)
 
 
-def spread(ids: Stream, num_targets: int, context: int) -> Stream:
-    """`num_targets` of a stream's targets, about, in pieces of four contexts from all through it; the whole of a short one.
-
-    >>> spread(np.arange(9), 20, 1).tolist(), spread(np.arange(100), 8, 1).tolist()
-    ([0, 1, 2, 3, 4, 5, 6, 7, 8], [0, 1, 2, 3, 95, 96, 97, 98, 99])
-    """
-    piece = 4 * context
-    if num_targets >= len(ids) - 1 or num_targets <= piece:
-        return ids[: num_targets + 1]
-    starts = np.linspace(0, len(ids) - 1 - piece, num_targets // piece).astype(int)
-    return np.concatenate([*(ids[start : start + piece] for start in starts), ids[-1:]])
-
-
 @dataclass
 class Room:
     """How many windows at once memory holds, between all workers; what `tell` hears, in English and in Chinese, when they become fewer."""

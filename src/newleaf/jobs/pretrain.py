@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from newleaf import fsio, runs
-from newleaf.batches.pretrain import PretrainBatches, Stream
+from newleaf.batches.pretrain import PretrainBatches, Stream, spread
 from newleaf.checkpoint.state import State
 from newleaf.conversion.huggingface import read_model, write_model
 from newleaf.errors import NewleafError
@@ -28,7 +28,7 @@ from newleaf.memory import Shortage, attempt
 from newleaf.model import size
 from newleaf.model.decoder import Decoder
 from newleaf.model.layers import Dropout, Precision
-from newleaf.model.pairs import begin_with_pairs
+from newleaf.model.pairs import COUNTED, PIECE, begin_with_pairs
 from newleaf.runtime import matmul_rate
 from newleaf.training.clock import Stopwatch
 from newleaf.training.gradients import Batch, num_targets
@@ -38,6 +38,7 @@ from newleaf.training.signals import listening
 from newleaf.training.task import Evaluation
 
 SAMPLE_TOKENS = 80
+CONTEXTS = 4  # in a piece of the held-out text, whose first tokens are predicted from the piece before
 VAL_SHARE = 0.1  # of a budget in minutes that the final figure of a --val file may take
 
 
@@ -77,7 +78,7 @@ class Pretraining(Subject[Data]):
 
     def __init__(self, setup: Setup[Data], view: View) -> None:
         super().__init__(setup, view)
-        self.ids = bits.spread(self.data.val, self.plan.evaluation_tokens, bits.window(self.plan.config))  # the sample
+        self.ids = spread(self.data.val, self.plan.evaluation_tokens, CONTEXTS * bits.window(self.plan.config))  # the sample
         self.sample_size = self.data.num_bytes(self.ids[1:]), len(self.ids) - 1
         self.train_tokens = len(self.data.train)
         self.room = bits.Room(tell=view.event)
@@ -100,7 +101,7 @@ class Pretraining(Subject[Data]):
         generator, new = torch.Generator().manual_seed(self.plan.seed), self.setup.found is None
         model = Decoder(self.plan.config, generator, initialised=new)
         if new:
-            begin_with_pairs(model, self.data.train[: len(self.data.train)], generator)
+            begin_with_pairs(model, spread(self.data.train, COUNTED, PIECE), generator)
         return model
 
     def begin(self, model: Decoder) -> None:

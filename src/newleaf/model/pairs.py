@@ -7,7 +7,7 @@ begins as that table; all of it is trained, and the shape is what it was. Levy a
 pointwise mutual information), Halko et al. 2011 (arXiv 0909.4061) the way to its singular vectors.
 
 Held-out bits per byte after the same steps: 8 % fewer on code after 300 and 2 % after 900, 2 % on stories after 600, half a percent on a
-novel, 2 to 5 % on Shakespeare after seconds; nothing where a text is read until it is exhausted (lab/LOG.md, 2026-11-28).
+novel, 1 to 5 % on Shakespeare after 40 to 200; nothing where a text is read until it is exhausted (lab/LOG.md, 2026-11-28).
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from newleaf.model.decoder import Decoder, Layer
 
 Ids = npt.NDArray[Any]
-MOST_TOKENS, PIECES = 2_000_000, 64  # of the text that is counted, and in how many pieces from all through it
+COUNTED, PIECE = 2_000_000, 31_250  # tokens of a text that are enough to count, and of a piece of it
 PRIOR = 50.0  # how many neighbours, drawn from the whole text, each token is given beside those that were seen
 FULL, MOST = 0.9, 0.97  # of the length of an embedding: what a pair's part takes of a token at the 95th percentile, and of any token
 ROUNDS, BESIDE = 2, 8  # of the search for singular vectors: rounds, and vectors beyond those that are wanted
@@ -37,12 +37,12 @@ def rank_for(config: ModelConfig) -> int:
 
 @torch.no_grad()
 def begin_with_pairs(model: "Decoder", ids: Ids, generator: torch.Generator) -> None:
-    """Write the pairs of the ids (N,) of a text into a model as `initialise` leaves it; `generator` begins the search."""
+    """Write the pairs of the ids (N,) of a text into a model as `initialise` leaves it: COUNTED are enough. `generator` begins the search."""
     config = model.config
     rank = min(rank_for(config), config.vocab_size - 1)
     if rank < 1 or len(ids) < 2:
         return
-    after, before, log_share = factors_of(some_of(ids), config.vocab_size, rank, generator)
+    after, before, log_share = factors_of(ids.astype(np.int64), config.vocab_size, rank, generator)
     table, head = model.model.embed_tokens.weight, model.head_weight
     constant, channels = table[:, 0].mean(), slice(1, 1 + rank)  # look_back leaves the first channel the same for all
     length = table[:, 1:].norm(dim=1).mean()
@@ -65,14 +65,6 @@ def keep_apart(model: "Decoder", channels: slice) -> None:
     for layer in others[:1]:
         layer.self_attn.q_proj.weight[:size, channels] = 0
         layer.self_attn.k_proj.weight[:size, channels] = 0
-
-
-def some_of(ids: Ids) -> Ids:
-    """At most MOST_TOKENS (n,), in pieces from all through a text."""
-    if len(ids) <= MOST_TOKENS:
-        return np.asarray(ids, np.int64)
-    piece = MOST_TOKENS // PIECES
-    return np.concatenate([ids[start : start + piece] for start in np.linspace(0, len(ids) - piece, PIECES).astype(int)]).astype(np.int64)
 
 
 def factors_of(ids: Ids, vocab_size: int, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
