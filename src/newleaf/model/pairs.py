@@ -37,7 +37,7 @@ def rank_for(config: ModelConfig) -> int:
 
 @torch.no_grad()
 def begin_with_pairs(model: "Decoder", ids: Ids, generator: torch.Generator) -> None:
-    """Write the pairs of the ids (N,) of a text into a model as `initialise` leaves it: COUNTED are enough. `generator` begins the search."""
+    """Write the pairs of a text's ids (N,), COUNTED are enough, into a model as `initialise` leaves it; `generator` begins the search."""
     config = model.config
     rank = min(rank_for(config), config.vocab_size - 1)
     if rank < 1 or len(ids) < 2:
